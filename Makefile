@@ -1,0 +1,48 @@
+# Everything happens in .venv, in this folder. `make demo` to see it, `make test` to trust it, `make up` to run it.
+PYTHON ?= python3
+IN = .venv/bin/
+
+.PHONY: help demo test test-long check bench up clean runtime tools
+
+help:
+	@echo "make demo       a whole shop and its app on this machine, webhooks lost and doubled (ONCE=1: bounded, no terminal)"
+	@echo "make test       every test but the long ones          make test-long   those"
+	@echo "make check      style, types, import directions       make bench       figures"
+	@echo "make up         the app's processes, with DATABASE_URL, REDIS_URL and the rest of the environment"
+	@echo "make clean      remove whatever these have made"
+
+demo: tools
+	@exec $(IN)python -m devstore.demo
+
+test: tools
+	@exec $(IN)python -m pytest -n auto --maxprocesses 4 -m "not long" $(ARGS)
+
+test-long: tools
+	@exec $(IN)python -m pytest -m long --timeout 1800 $(ARGS)
+
+check: tools
+	@$(IN)ruff check --quiet .
+	@$(IN)ruff format --check --quiet .
+	@$(IN)mypy --no-error-summary
+	@$(IN)lint-imports
+	@echo "Style, types and import directions are fine."
+
+bench: tools
+	@exec $(IN)python -m bench
+
+up: runtime
+	@exec $(IN)python supervise.py
+
+runtime:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, and there is no $(PYTHON)." >&2; exit 1; }
+	@$(PYTHON) .ci/install.py requirements.txt
+
+tools:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, and there is no $(PYTHON)." >&2; exit 1; }
+	@$(PYTHON) .ci/install.py requirements-dev.txt
+
+# A Postgres started by root may lie in the temporary folder, see devstore/servers.py.
+clean:
+	@find .run -type l -name elsewhere -exec sh -c 'rm -rf -- "$$(readlink "$$1")"' - {} \; 2>/dev/null || true
+	@rm -rf .venv .run .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
