@@ -1,0 +1,82 @@
+"""Asks Shopify's Admin API: one GraphQL document, one shop, one answer, within the shop's budget."""
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from adapters import answers
+from adapters.budget import Budget
+from adapters.wire import Limits, Refusal, Wire
+from domain.failures import QueryRefused, Throttled, TokenDead
+
+PATIENCE = 1.0  # seconds; a longer wait is better spent on other shops
+
+
+class AdminClient:
+    """Safe to share between threads. `version` is Shopify's, `2026-10` say."""
+
+    def __init__(
+        self,
+        origin: str,
+        version: str,
+        budget: Budget,
+        limits: Limits | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._wire = Wire(origin, limits)
+        self._path = f"/admin/api/{version}/graphql.json"
+        self._budget = budget
+        self._sleep = sleep
+
+    def query(
+        self,
+        shop: str,
+        token: str,
+        document: str,
+        variables: Mapping[str, Any],
+        cost: int,
+        patience: float = PATIENCE,
+    ) -> dict[str, Any]:
+        """The `data` of the answer, complete and without errors, or one of `domain.failures`.
+
+        `cost` is what the document asks for, in points. Waits of up to `patience` seconds in all are slept here;
+        a longer one raises `Throttled`, so that the worker can serve another shop. Nothing but throttling is tried
+        again: Shopify did not run a throttled query, of all others nobody can be sure.
+        """
+        _check_token(shop, token)
+        while True:
+            wait = self._budget.reserve(shop, cost)
+            if not wait:
+                try:
+                    return self._ask(shop, token, document, variables)
+                except Throttled as throttled:
+                    wait = throttled.retry_after or answers.SHORTEST_WAIT
+                    if cost > self.ceiling(shop):
+                        raise  # it will never fit: the caller must ask for less
+            if wait > patience:
+                raise Throttled(f"{shop} has used up what Shopify lets it ask. It goes on in {wait:.1f} s.", wait)
+            patience -= wait
+            self._sleep(wait)
+
+    def ceiling(self, shop: str) -> int:
+        """The most that one query to this shop may cost, in points."""
+        return self._budget.ceiling(shop)
+
+    def close(self) -> None:
+        self._wire.close()
+
+    def _ask(self, shop: str, token: str, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
+        body = {"query": document, "variables": variables}
+        try:
+            content = self._wire.post(shop, self._path, body, {"X-Shopify-Access-Token": token})
+        except Refusal as refusal:
+            raise QueryRefused(str(refusal)) from None
+        answer = answers.read(shop, content)
+        self._budget.report(shop, answers.throttle_status(answer))
+        return answers.data(shop, answer)
+
+
+def _check_token(shop: str, token: str) -> None:
+    """A header with a line break or a foreign letter would fail inside the HTTP library, which quotes it."""
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        raise TokenDead(f"The token kept for {shop} is not one that Shopify can have given. Give the shop a new one.")

@@ -1,0 +1,160 @@
+"""The GraphQL documents the app sends, all checked against Shopify's own schema by the tests.
+
+A batch document takes `$ids` and answers `nodes`, with null for what is gone. Each connection's size is a variable,
+because cost is asked for by size. A page document goes on where a batch stopped, and answers `owner { page }`.
+"""
+
+MEMBERSHIPS = """
+query Memberships($ids: [ID!]!, $metafields: Int!) {
+  nodes(ids: $ids) {
+    id
+    ... on Customer {
+      updatedAt
+      tags
+      metafields(first: $metafields, namespace: "sparklayer") { nodes { key } }
+    }
+  }
+}
+"""
+
+METAFIELD_PAGE = "{ nodes { key type value } pageInfo { hasNextPage endCursor } }"
+
+ADDRESS_PAGE = """{
+        nodes {
+          id firstName lastName company address1 address2 city province provinceCode zip countryCodeV2 phone
+        }
+        pageInfo { hasNextPage endCursor }
+      }"""
+
+VARIANT_PAGE = """{
+        nodes {
+          id sku barcode title price position inventoryQuantity selectedOptions { name value }
+        }
+        pageInfo { hasNextPage endCursor }
+      }"""
+
+CUSTOMERS = f"""
+query Customers($ids: [ID!]!, $metafields: Int!, $addresses: Int!) {{
+  nodes(ids: $ids) {{
+    id
+    ... on Customer {{
+      firstName
+      lastName
+      state
+      taxExempt
+      tags
+      updatedAt
+      defaultEmailAddress {{ emailAddress }}
+      defaultPhoneNumber {{ phoneNumber }}
+      defaultAddress {{ id }}
+      addressesV2(first: $addresses) {ADDRESS_PAGE}
+      metafields(first: $metafields, namespace: "sparklayer") {METAFIELD_PAGE}
+    }}
+  }}
+}}
+"""
+
+CUSTOMER_ADDRESSES = f"""
+query CustomerAddresses($id: ID!, $first: Int!, $after: String!) {{
+  owner: node(id: $id) {{
+    ... on Customer {{
+      page: addressesV2(first: $first, after: $after) {ADDRESS_PAGE}
+    }}
+  }}
+}}
+"""
+
+CUSTOMER_METAFIELDS = f"""
+query CustomerMetafields($id: ID!, $first: Int!, $after: String!) {{
+  owner: node(id: $id) {{
+    ... on Customer {{
+      page: metafields(first: $first, after: $after, namespace: "sparklayer") {METAFIELD_PAGE}
+    }}
+  }}
+}}
+"""
+
+PRODUCTS = f"""
+query Products($ids: [ID!]!, $variants: Int!) {{
+  nodes(ids: $ids) {{
+    id
+    ... on Product {{
+      title
+      handle
+      status
+      vendor
+      productType
+      tags
+      updatedAt
+      variants(first: $variants) {VARIANT_PAGE}
+    }}
+  }}
+}}
+"""
+
+PRODUCT_VARIANTS = f"""
+query ProductVariants($id: ID!, $first: Int!, $after: String!) {{
+  owner: node(id: $id) {{
+    ... on Product {{
+      page: variants(first: $first, after: $after) {VARIANT_PAGE}
+    }}
+  }}
+}}
+"""
+
+VARIANTS_METAFIELDS = f"""
+query VariantsMetafields($ids: [ID!]!, $metafields: Int!) {{
+  nodes(ids: $ids) {{
+    id
+    ... on ProductVariant {{
+      product {{ id }}
+      metafields(first: $metafields, namespace: "sparklayer") {METAFIELD_PAGE}
+    }}
+  }}
+}}
+"""
+
+VARIANT_METAFIELDS = f"""
+query VariantMetafields($id: ID!, $first: Int!, $after: String!) {{
+  owner: node(id: $id) {{
+    ... on ProductVariant {{
+      page: metafields(first: $first, after: $after, namespace: "sparklayer") {METAFIELD_PAGE}
+    }}
+  }}
+}}
+"""
+
+PRODUCTS_METAFIELDS = f"""
+query ProductsMetafields($ids: [ID!]!, $metafields: Int!) {{
+  nodes(ids: $ids) {{
+    id
+    ... on Product {{
+      metafields(first: $metafields, namespace: "sparklayer") {METAFIELD_PAGE}
+    }}
+  }}
+}}
+"""
+
+PRODUCT_METAFIELDS = f"""
+query ProductMetafields($id: ID!, $first: Int!, $after: String!) {{
+  owner: node(id: $id) {{
+    ... on Product {{
+      page: metafields(first: $first, after: $after, namespace: "sparklayer") {METAFIELD_PAGE}
+    }}
+  }}
+}}
+"""
+
+PRODUCTS_COUNT = """
+query ProductsCount {
+  productsCount(limit: null) { count precision }
+}
+"""
+
+SHOP_FACTS = """
+query ShopFacts {
+  shop { name myshopifyDomain ianaTimezone }
+  currentAppInstallation { accessScopes { handle } }
+  publicApiVersions { handle supported }
+}
+"""
