@@ -1,0 +1,57 @@
+"""Postgres: one engine a process, time-outs on everything, and the migrations."""
+
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Engine, create_engine
+
+MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
+
+# A wait for a lock ends before a caller's patience does; a forgotten transaction never holds rows for long.
+SESSION = "-c lock_timeout=5000 -c statement_timeout={statement} -c idle_in_transaction_session_timeout=30000"
+
+
+def connect(url: str, *, pool: int = 5, statement_ms: int = 30_000, pool_seconds: float = 5) -> Engine:
+    """An engine with at most `pool` connections, each statement bounded by `statement_ms`.
+
+    `pre_ping` is off: a broken connection raises, the caller's transaction is retried as a whole, and the pool forgets
+    all older connections by itself. A ping before each statement would cost every healthy request a round trip.
+    """
+    return create_engine(
+        url,
+        pool_size=pool,
+        max_overflow=0,
+        pool_timeout=pool_seconds,
+        pool_recycle=1800,
+        hide_parameters=True,  # an error's text must not quote a record
+        connect_args={
+            "connect_timeout": 2,
+            "options": SESSION.format(statement=statement_ms),
+            "application_name": "data-sync",
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 3,
+        },
+    )
+
+
+def migrate(url: str) -> None:
+    """Bring the schema to the newest revision. Two at once are safe: the second waits, then finds nothing to do."""
+    command.upgrade(_alembic(url), "head")
+
+
+def is_current(engine: Engine) -> bool:
+    """Whether the database stands at the newest revision this code knows."""
+    head = ScriptDirectory.from_config(_alembic("")).get_current_head()
+    with engine.connect() as connection:
+        return MigrationContext.configure(connection).get_current_revision() == head
+
+
+def _alembic(url: str) -> Config:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["url"] = url
+    return config

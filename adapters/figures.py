@@ -1,0 +1,90 @@
+"""Figures of all processes in one place: each adds up its own and hands them to Redis now and then.
+
+A counter that Redis forgets starts again from zero, which Prometheus expects of counters. Nothing waits for Redis, and
+nothing is lost while it is away: what could not be handed over is kept.
+"""
+
+import threading
+from bisect import bisect_left
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import orjson
+import redis
+
+KEY = "figures"
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 86400.0)
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """A figure's name, its help, its labels, and whether it is a histogram of seconds."""
+
+    name: str
+    help: str
+    labels: tuple[str, ...] = ()
+    histogram: bool = False
+
+
+INGRESS = Meaning("ingress", "Webhook requests by topic and answer", ("topic", "answer"))
+COPIES = Meaning("ingress_copies", "Deliveries that had been stored before")
+ACKNOWLEDGED = Meaning("acknowledgement_seconds", "From request to 200", histogram=True)
+OUTCOMES = Meaning("outcomes", "Deliveries closed, by feed and outcome", ("feed", "outcome"))
+TURNS = Meaning("turn_seconds", "How long a turn took, by lane", ("lane",), histogram=True)
+FRESHNESS = Meaning("freshness_seconds", "From Shopify's trigger to the mirror, by feed", ("feed",), histogram=True)
+SECRETS = Meaning("signatures", "Signatures verified, by the secret's age: 0 is the current one", ("secret",))
+MEANINGS: Mapping[str, Meaning] = {
+    meaning.name: meaning for meaning in (INGRESS, COPIES, ACKNOWLEDGED, OUTCOMES, TURNS, FRESHNESS, SECRETS)
+}
+
+
+class Figures:
+    """One a process; safe between threads."""
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._lock = threading.Lock()
+        self._pending: Counter[str] = Counter()
+
+    def count(self, meaning: Meaning, *labels: str, by: float = 1) -> None:
+        self._add({_field(meaning, "", labels): by})
+
+    def time(self, meaning: Meaning, seconds: float, *labels: str) -> None:
+        """Note one duration: the bucket it falls into, and the sum."""
+        bucket = bisect_left(BOUNDS, seconds)
+        self._add({_field(meaning, str(bucket), labels): 1, _field(meaning, "sum", labels): max(seconds, 0.0)})
+
+    def _add(self, amounts: Mapping[str, float]) -> None:
+        with self._lock:
+            for field, amount in amounts.items():
+                self._pending[field] += amount  # type: ignore[assignment]  # a Counter may hold fractions
+
+    def hand_over(self) -> None:
+        """Give Redis what has added up. If it is away, keep it for the next time."""
+        with self._lock:
+            pending, self._pending = self._pending, Counter()
+        if not pending:
+            return
+        try:
+            with self._redis.pipeline(transaction=True) as pipe:
+                for field, amount in pending.items():
+                    pipe.hincrbyfloat(KEY, field, amount)
+                pipe.execute()
+        except redis.RedisError:
+            with self._lock:
+                self._pending.update(pending)
+
+
+def read(client: redis.Redis) -> dict[tuple[str, str, tuple[str, ...]], float]:
+    """Everything handed over so far: (name, bucket or "sum" or "", labels) → amount. May raise RedisError."""
+    raw = client.hgetall(KEY)
+    figures = {}
+    for field, amount in raw.items():
+        name, part, *labels = orjson.loads(field)
+        figures[name, part, tuple(labels)] = float(amount)
+    return figures
+
+
+def _field(meaning: Meaning, part: str, labels: Sequence[str]) -> str:
+    return orjson.dumps([meaning.name, part, *labels]).decode()

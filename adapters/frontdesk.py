@@ -1,0 +1,167 @@
+"""Takes deliveries from many request threads and stores them together (group commit).
+
+One commit costs one fsync whoever shares it. A thread hands its arrival over and waits for the batch it went with;
+while a batch is being committed the next one gathers. The bell is rung afterwards, by another thread: Redis may hang or
+be gone, and Shopify's answer does not wait for it.
+"""
+
+import queue
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import TypeVar
+
+import redis
+import structlog
+from sqlalchemy import Engine
+from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from adapters import inbox
+from adapters.bell import Bell
+from adapters.figures import COPIES, Figures
+from adapters.inbox import Arrival
+
+log = structlog.get_logger()
+T = TypeVar("T")
+
+MOST = 200  # arrivals a statement
+MOST_BYTES = 16 * 1024 * 1024
+QUIET_SECONDS = 1.0  # how long a bell that cannot be rung is left alone
+
+
+class NotStored(Exception):
+    """Postgres did not take it in time. Whoever brought it must bring it again."""
+
+
+class FrontDesk:
+    """Starts its two threads with the first arrival, so that a process which forks after import loses none."""
+
+    def __init__(self, db: Engine, bell: Bell, figures: Figures) -> None:
+        self._db = db
+        self._bell = bell
+        self._figures = figures
+        self._arrivals: queue.SimpleQueue[tuple[Arrival, Future[bool]]] = queue.SimpleQueue()
+        self._stored: queue.SimpleQueue[tuple[Sequence[Arrival], set[tuple[str, str]]]] = queue.SimpleQueue()
+        self._start = threading.Lock()
+        self._started = False
+
+    def accept(self, arrival: Arrival, seconds: float) -> bool:
+        """Store it; True if it was new. Raises NotStored if that did not happen within `seconds`.
+
+        Giving up does not take the arrival back: it may still be stored a moment later, and its next copy is then
+        known.
+        """
+        self._ensure_started()
+        done: Future[bool] = Future()
+        self._arrivals.put((arrival, done))
+        try:
+            return done.result(seconds)
+        except TimeoutError:
+            done.cancel()
+            raise NotStored("Postgres did not answer in time") from None
+
+    def _ensure_started(self) -> None:
+        if not self._started:
+            with self._start:
+                if not self._started:
+                    for duty in (self._commit_for_ever, self._ring_for_ever):
+                        threading.Thread(target=duty, name=duty.__name__, daemon=True).start()
+                    self._started = True
+
+    def _commit_for_ever(self) -> None:
+        while True:
+            batch = self._gather()
+            waiting = [(arrival, done) for arrival, done in batch if done.set_running_or_notify_cancel()]
+            if not waiting:
+                continue
+            try:
+                with self._db.begin() as db:
+                    fresh = inbox.store(db, [arrival for arrival, _ in waiting])
+            except Exception as error:  # noqa: BLE001 — each requester is told; this thread must live
+                self._refuse(waiting, error)
+            else:
+                for arrival, done in waiting:
+                    done.set_result(arrival.key in fresh)
+                self._stored.put(([arrival for arrival, _ in waiting], fresh))
+
+    def _gather(self) -> list[tuple[Arrival, "Future[bool]"]]:
+        """At least one; whatever else has come meanwhile, up to the limits."""
+        batch = [self._arrivals.get()]
+        total = len(batch[0][0].body or b"")
+        while len(batch) < MOST and total < MOST_BYTES:
+            try:
+                batch.append(self._arrivals.get_nowait())
+            except queue.Empty:
+                break
+            total += len(batch[-1][0].body or b"")
+        return batch
+
+    def _refuse(self, waiting: Sequence[tuple[Arrival, "Future[bool]"]], error: Exception) -> None:
+        """All were rolled back. If only one row was at fault, the others must not be refused with it: one by one."""
+        log.error("not_stored", deliveries=len(waiting), error=type(error).__name__)
+        together = len(waiting) > 1 and not _is_away(error)
+        for arrival, done in waiting:
+            if together:
+                self._store_alone(arrival, done)
+            else:
+                done.set_exception(NotStored("Postgres refused it or is away"))
+
+    def _store_alone(self, arrival: Arrival, done: "Future[bool]") -> None:
+        try:
+            with self._db.begin() as db:
+                fresh = inbox.store(db, [arrival])
+        except Exception as error:  # noqa: BLE001 — as above
+            kind = type(error).__name__  # its text would quote the row
+            log.error("not_stored", shop=arrival.shop, webhook_id=arrival.webhook_id, error=kind)  # noqa: TRY400 — as above
+            done.set_exception(NotStored("Postgres refused it"))
+        else:
+            done.set_result(bool(fresh))
+            self._stored.put(([arrival], fresh))
+
+    def _ring_for_ever(self) -> None:
+        quiet_until = 0.0
+        while True:
+            groups = self._take_stored()
+            rung = [arrival for arrivals, fresh in groups for arrival in arrivals if arrival.key in fresh]
+            again = [arrival.key for arrivals, fresh in groups for arrival in arrivals if arrival.key not in fresh]
+            self._attempt(self._note_copies, again)
+            if time.monotonic() >= quiet_until and not self._attempt(self._ring, rung):
+                # Not lost: the sweep rings for whatever lies in the inbox.
+                quiet_until = time.monotonic() + QUIET_SECONDS
+            self._figures.hand_over()
+
+    def _take_stored(self) -> list[tuple[Sequence[Arrival], set[tuple[str, str]]]]:
+        groups = []
+        try:
+            groups.append(self._stored.get(timeout=1.0))
+            while len(groups) < MOST:
+                groups.append(self._stored.get_nowait())
+        except queue.Empty:
+            pass
+        return groups
+
+    def _ring(self, arrivals: Sequence[Arrival]) -> None:
+        now = time.time()
+        for lane in sorted({arrival.lane for arrival in arrivals}):
+            waiting = {a.shop: now for a in arrivals if a.lane == lane and a.dead_because is None}
+            self._bell.ring(lane, waiting)
+
+    def _note_copies(self, keys: Sequence[tuple[str, str]]) -> None:
+        if keys:
+            self._figures.count(COPIES, by=len(keys))
+            with self._db.begin() as db:
+                inbox.count_copies(db, keys)
+
+    def _attempt(self, duty: Callable[[Sequence[T]], None], what: Sequence[T]) -> bool:
+        try:
+            duty(what)
+        except (redis.RedisError, SQLAlchemyError) as error:
+            log.warning("after_storing_failed", duty=duty.__name__, error=type(error).__name__)
+            return False
+        return True
+
+
+def _is_away(error: Exception) -> bool:
+    return isinstance(error, OperationalError | InterfaceError | PoolTimeout)

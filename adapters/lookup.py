@@ -1,0 +1,110 @@
+"""Finds records by what somebody typed: each candidate is one indexed statement."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from sqlalchemy import Connection, text
+
+from adapters.vault import Kind, Vault, words
+from domain.clashes import fold_sku
+
+MOST = 25  # of a kind; a longer list is a question to be asked more exactly
+Ids = list[int]
+
+
+def products_by(db: Connection, shop: str, field: str, value: str | int) -> list[tuple[int, str]]:
+    """Ids of live products and how each matched. `field` is one of domain.query's words."""
+    statement = _PRODUCTS.get(field)
+    if statement is None:
+        return []
+    match, query = statement
+    values = {"shop": shop, "value": value, "most": MOST}
+    if field == "sku":
+        values["fold"] = fold_sku(str(value))
+    if field == "title":
+        values["value"] = _prefix(str(value))
+    return [(row.id, match) for row in db.execute(text(query), values)]
+
+
+def _prefix(typed: str) -> str:
+    """For LIKE: what was typed stands for itself, percent signs included."""
+    escaped = typed.lower().replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_")
+    return f"{escaped}%"
+
+
+_LIVE = "removed_at IS NULL AND core IS NOT NULL"
+_PRODUCTS: Mapping[str, tuple[str, str]] = {
+    "sku": (
+        "variant_sku",
+        """SELECT product_id AS id, min(id) AS variant FROM variants
+           WHERE shop = :shop AND sku_fold = :fold AND sku = :value
+           GROUP BY product_id ORDER BY product_id LIMIT :most""",
+    ),
+    "product_id": ("product_id", f"SELECT id FROM products WHERE shop = :shop AND id = :value AND {_LIVE} LIMIT :most"),  # noqa: S608
+    "variant_id": (
+        "variant_id",
+        "SELECT product_id AS id FROM variants WHERE shop = :shop AND id = :value LIMIT :most",
+    ),
+    "handle": (
+        "handle",
+        f"""SELECT id FROM products WHERE shop = :shop AND core ->> 'handle' = :value AND {_LIVE}
+            ORDER BY id LIMIT :most""",  # noqa: S608
+    ),
+    "barcode": (
+        "barcode",
+        """SELECT DISTINCT product_id AS id FROM variants WHERE shop = :shop AND barcode = :value
+           ORDER BY product_id LIMIT :most""",
+    ),
+    "title": (
+        "title",
+        f"""SELECT id FROM products WHERE shop = :shop AND lower(core ->> 'title') LIKE :value AND {_LIVE}
+            ORDER BY lower(core ->> 'title'), id LIMIT :most""",  # noqa: S608
+    ),
+}
+
+
+def customers_by(db: Connection, vault: Vault, shop: str, field: str, value: str | int) -> list[tuple[int, str]]:
+    """Ids of members and how each matched. Email, phone and words of a name are compared as blind indexes."""
+    search = _CUSTOMERS.get(field)
+    return search(db, vault, shop, value) if search else []
+
+
+def _by_id(db: Connection, _vault: Vault, shop: str, value: str | int) -> list[tuple[int, str]]:
+    query = "SELECT id FROM customers WHERE shop = :shop AND id = :value AND state = 'member'"
+    return [(row.id, "customer_id") for row in db.execute(text(query), {"shop": shop, "value": value})]
+
+
+def _by_index(column: str, kind: Kind) -> Callable[[Connection, Vault, str, str | int], list[tuple[int, str]]]:
+    query = text(f"SELECT id FROM customers WHERE shop = :shop AND {column} = ANY(:any) ORDER BY id LIMIT :most")  # noqa: S608
+
+    def search(db: Connection, vault: Vault, shop: str, value: str | int) -> list[tuple[int, str]]:
+        indexes = vault.indexes(shop, kind, str(value))
+        rows = db.execute(query, {"shop": shop, "any": indexes, "most": MOST}) if indexes else ()
+        return [(row.id, kind.value) for row in rows]
+
+    return search
+
+
+def _by_name(db: Connection, vault: Vault, shop: str, value: str | int) -> list[tuple[int, str]]:
+    """Everybody whose name has all these words, then companies that begin so."""
+    found = []
+    tokens = [vault.indexes(shop, Kind.WORD, word) for word in words(str(value))]
+    if tokens:
+        all_words = " AND ".join(f"word_indexes && CAST(:w{n} AS bytea[])" for n in range(len(tokens)))
+        query = f"""SELECT id FROM customers WHERE shop = :shop AND state = 'member' AND {all_words}
+                    ORDER BY id LIMIT :most"""  # noqa: S608 — numbered parameters
+        values: dict[str, Any] = {f"w{n}": indexes for n, indexes in enumerate(tokens)}
+        found = [(row.id, "name") for row in db.execute(text(query), values | {"shop": shop, "most": MOST})]
+    query = (
+        """SELECT id FROM customers WHERE shop = :shop AND lower(company_name) LIKE :value ORDER BY id LIMIT :most"""
+    )
+    values = {"shop": shop, "value": _prefix(str(value)), "most": MOST}
+    return found + [(row.id, "company_name") for row in db.execute(text(query), values)]
+
+
+_CUSTOMERS: Mapping[str, Callable[[Connection, Vault, str, str | int], list[tuple[int, str]]]] = {
+    "customer_id": _by_id,
+    "email": _by_index("email_index", Kind.EMAIL),
+    "phone": _by_index("phone_index", Kind.PHONE),
+    "name": _by_name,
+}

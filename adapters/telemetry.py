@@ -1,0 +1,116 @@
+"""Logs as JSON lines, and Sentry: events and their ids, never a body, a name, an address or a token."""
+
+import logging
+import re
+import sys
+from collections.abc import MutableMapping
+from typing import Any, TextIO
+
+import orjson
+import sentry_sdk
+import structlog
+from sentry_sdk.integrations.flask import FlaskIntegration
+from sentry_sdk.integrations.logging import LoggingIntegration
+from sentry_sdk.integrations.rq import RqIntegration
+
+from settings import Settings
+
+Event = MutableMapping[str, Any]
+
+_SECRETS = re.compile(r"shp[a-z]{2}_\w+|eyJ[\w-]+\.[\w-]+\.[\w-]+|Bearer\s+\S+|\bgAAAAA[\w-]+=*")
+_EMAILS = re.compile(r"[^\s@\"'<>:;,(){}\[\]]+@[^\s@\"'<>:;,(){}\[\]]+\.[^\s@\"'<>:;,(){}\[\]]+")
+_DETAILS = re.compile(r"\b(DETAIL|CONTEXT|HINT):.*", re.DOTALL)
+
+
+def start_logging(process: str, *, stream: TextIO = sys.stdout, level: int = logging.INFO) -> None:
+    """One JSON line an event. Other libraries' lines (RQ, granian) pass through the same scrubbing."""
+    shared: list[Any] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.StackInfoRenderer(),
+        structlog.processors.format_exc_info,
+        scrub,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(serializer=_json),
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers = [handler]
+    root.setLevel(level)
+    for chatty in ("httpx", "httpcore", "rq.worker", "alembic"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    structlog.contextvars.bind_contextvars(process=process)
+
+
+def _json(event: Any, **_: Any) -> str:
+    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+
+
+def scrub(_logger: Any, _method: str, event: Event) -> Event:
+    """The last wall, not the first: whoever logs is expected to log ids. What looks secret or personal is blanked."""
+    for key, value in event.items():
+        if isinstance(value, str):
+            event[key] = scrubbed(value)
+    return event
+
+
+def scrubbed(text: str) -> str:
+    """Without tokens, email addresses, and what Postgres quotes of a row in an error's details."""
+    return _DETAILS.sub(r"\1: …", _EMAILS.sub("…@…", _SECRETS.sub("…", text)))
+
+
+def start_sentry(settings: Settings, process: str) -> None:
+    """Errors with shop, topic and delivery id. No bodies, headers, cookies, local variables or request arguments."""
+    if not settings.sentry_dsn:
+        return
+    sentry_sdk.init(
+        dsn=settings.sentry_dsn,
+        environment=settings.app_env,
+        send_default_pii=False,
+        include_local_variables=False,
+        max_request_body_size="never",
+        before_send=scrub_event,
+        before_breadcrumb=lambda _crumb, _hint: None,
+        # our own errors are sent where they happen; a log line quotes too easily
+        integrations=[FlaskIntegration(), RqIntegration(), LoggingIntegration(event_level=None, level=None)],
+        server_name=process,
+    )
+
+
+def scrub_event(event: Any, _hint: Any) -> Any:
+    """Keep where and what kind, drop what it was about."""
+    request = event.get("request")
+    if request:
+        event["request"] = {"method": request.get("method"), "url": str(request.get("url", "")).split("?")[0]}
+    for name in ("user", "breadcrumbs", "extra"):
+        event.pop(name, None)
+    for exception in (event.get("exception") or {}).get("values", ()):
+        exception["value"] = scrubbed(str(exception.get("value") or ""))
+        for frame in (exception.get("stacktrace") or {}).get("frames", ()):
+            frame.pop("vars", None)
+    for name in ("message", "transaction"):
+        if isinstance(event.get(name), str):
+            event[name] = scrubbed(event[name])
+    return event
+
+
+def report(problem: str, **ids: object) -> None:
+    """Tell Sentry of something that ended in a row a person must see: ids and our own sentence, nothing else."""
+    with sentry_sdk.new_scope() as scope:
+        for name, value in ids.items():
+            scope.set_tag(name, str(value))
+        scope.capture_message(problem, level="error")
