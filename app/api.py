@@ -1,0 +1,106 @@
+"""The JSON API under /api/v1. Every route knows one shop: the one in the caller's session token."""
+
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, current_app, g, request
+from sqlalchemy.exc import SQLAlchemyError
+from werkzeug.exceptions import BadRequest, NotFound
+
+from adapters import issue_log, shops
+from adapters.shops import Shop
+from app import lookup
+from app.office import office
+from app.problems import problem
+from app.session_tokens import shop_of
+
+blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
+PAGE = 100
+
+
+@blueprint.before_request
+def authorise() -> Response | None:
+    """401 before anything else; 403 for a shop that never installed."""
+    domain = shop_of(request.headers.get("Authorization"), office().settings)
+    with office().db.connect() as db:
+        shop = shops.find(db, office().vault, domain)
+    if shop is None:
+        return problem(403, "Not installed", f"{domain} has not installed this app.")
+    g.shop = shop
+    return None
+
+
+@blueprint.errorhandler(SQLAlchemyError)
+def away(_error: SQLAlchemyError) -> Response:
+    answer = problem(503, "Unavailable", "The database does not answer right now. Nothing is lost; try again shortly.")
+    answer.headers["Retry-After"] = "5"
+    return answer
+
+
+@blueprint.get("/products")
+def products() -> Response:
+    return _look_up("products")
+
+
+@blueprint.get("/customers")
+def customers() -> Response:
+    return _look_up("customers")
+
+
+def _look_up(feed: str) -> Response:
+    typed = _asked("q")
+    with office().db.connect() as db:
+        return as_json(lookup.look_up(db, office().vault, _shop().domain, feed, typed, _shop().rule.tag))
+
+
+@blueprint.get("/explain")
+def explain() -> Response:
+    typed = _asked("q")
+    with office().db.connect() as db:
+        return as_json(lookup.explain(db, office().vault, _shop().domain, typed, _shop().rule.tag))
+
+
+@blueprint.get("/issues")
+def issues() -> Response:
+    """Open issues of a feed. `after` is the `next` of the page before."""
+    feed = _asked("feed")
+    if feed not in lookup.FEEDS:
+        raise NotFound(f"There is no feed called {feed[:40]!r}. There are: products, customers.")
+    after = _cursor(request.args.get("after"))
+    with office().db.connect() as db:
+        found = issue_log.listed(db, _shop().domain, feed, code=request.args.get("code"), after=after, most=PAGE + 1)
+    page = found[:PAGE]
+    last = [page[-1]["resource_id"], page[-1]["code"], page[-1]["path"]] if len(found) > PAGE else None
+    return as_json({"feed": feed, "issues": page, "next": orjson.dumps(last).decode() if last else None})
+
+
+def _cursor(text: str | None) -> tuple[int, str, str]:
+    if text is None:
+        return (-1, "", "")
+    try:
+        record, code, path = orjson.loads(text)
+        return int(record), str(code), str(path)
+    except (ValueError, TypeError):
+        raise BadRequest("`after` is not what an earlier answer called `next`.") from None
+
+
+def _asked(name: str) -> str:
+    value = request.args.get(name)
+    if value is None:
+        raise BadRequest(f"The parameter {name} is missing.")
+    return value.replace("\x00", "\ufffd")
+
+
+def _shop() -> Shop:
+    shop: Shop = g.shop
+    return shop
+
+
+def as_json(value: Any, status: int = 200) -> Response:
+    """Ids stay integers of any size, times end in Z."""
+    return current_app.response_class(dump(value), status, mimetype="application/json")
+
+
+def dump(value: Any, *, indent: bool = False) -> bytes:
+    option = orjson.OPT_UTC_Z | orjson.OPT_NON_STR_KEYS | (orjson.OPT_INDENT_2 if indent else 0)
+    return orjson.dumps(value, option=option)

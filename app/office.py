@@ -1,0 +1,52 @@
+"""What the front door holds: its connections, made once a process."""
+
+from dataclasses import dataclass
+from typing import cast
+
+import redis
+from flask import current_app
+from sqlalchemy import Engine
+
+from adapters import bell, database
+from adapters.admin import AdminClient
+from adapters.bell import Bell
+from adapters.budget import Budget
+from adapters.figures import Figures
+from adapters.frontdesk import FrontDesk
+from adapters.vault import Vault
+from settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Office:
+    """`db` answers people; the front desk has connections of its own, so that no lookup can make a webhook wait."""
+
+    settings: Settings
+    db: Engine
+    redis: redis.Redis
+    bell: Bell
+    vault: Vault
+    admin: AdminClient
+    figures: Figures
+    frontdesk: FrontDesk
+
+
+def open_office(settings: Settings) -> Office:
+    client = bell.connect(settings.redis_url, seconds=0.5)
+    figures = Figures(client)
+    inbox_db = database.connect(settings.database_url, pool=3, statement_ms=5_000, pool_seconds=1)
+    return Office(
+        settings=settings,
+        db=database.connect(settings.database_url, pool=8, statement_ms=10_000, pool_seconds=2),
+        redis=client,
+        bell=Bell(client),
+        vault=Vault(settings.encryption_keys),
+        admin=AdminClient(settings.shopify_admin_origin, settings.shopify_api_version, Budget(client)),
+        figures=figures,
+        frontdesk=FrontDesk(inbox_db, Bell(client), figures),
+    )
+
+
+def office() -> Office:
+    """The current application's."""
+    return cast("Office", current_app.extensions["office"])

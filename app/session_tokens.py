@@ -1,0 +1,39 @@
+"""Who is asking: Shopify's session token (an ID token), one minute of life, signed with the app's secret.
+
+https://shopify.dev/docs/apps/build/authentication-authorization/session-tokens
+"""
+
+from collections.abc import Sequence
+
+import jwt
+from shopify import session_token
+
+from settings import Settings
+
+
+class NotAuthorised(Exception):
+    """The token is missing, wrong or too old. The browser should bring a fresh one."""
+
+
+def shop_of(authorization: str | None, settings: Settings) -> str:
+    """The shop's domain from `Authorization: Bearer …`, or NotAuthorised.
+
+    ShopifyAPI checks signature, audience, `nbf`, and that issuer and destination agree, with ten seconds of leeway. It
+    takes one secret and forgives a token without an expiry; both are seen to here.
+    """
+    if not authorization or not authorization.startswith("Bearer "):
+        raise NotAuthorised("Send Shopify's session token: Authorization: Bearer <token>.")
+    claims = _claims(authorization, settings.shopify_api_key, settings.webhook_secrets)
+    if "exp" not in claims:
+        raise NotAuthorised("The session token never expires; Shopify's do.")
+    return str(claims["dest"]).removeprefix("https://").rstrip("/").lower()
+
+
+def _claims(authorization: str, api_key: str, secrets: Sequence[str]) -> dict[str, object]:
+    for secret in secrets:
+        try:
+            claims: dict[str, object] = session_token.decode_from_header(authorization, api_key, secret)
+        except (session_token.SessionTokenError, jwt.PyJWTError, ValueError, KeyError, TypeError, AttributeError):
+            continue
+        return claims
+    raise NotAuthorised("The session token is wrong or too old. Fetch a fresh one.")

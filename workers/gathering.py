@@ -1,0 +1,82 @@
+"""What a turn finds out before it writes: candidates for each resource, outside any transaction."""
+
+import traceback
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Generic, TypeVar
+
+from sqlalchemy.exc import DBAPIError
+
+from domain.deliveries import Fold, Outcome, Verdict, Waiting
+from domain.failures import Transient
+from domain.versions import Version
+
+R = TypeVar("R")
+F = TypeVar("F")
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate(Generic[R]):
+    """A state that wants into the mirror, and the deliveries that brought it. `record` None: the resource is gone."""
+
+    version: Version
+    record: R | None
+    source: str
+    by: tuple[Waiting, ...]
+
+
+@dataclass(slots=True)
+class Gathered(Generic[F]):
+    """`findings` go on to be written. `dead` are decided already; `held_up` wait for the world to get better."""
+
+    findings: list[F] = field(default_factory=list)
+    dead: dict[int, Verdict] = field(default_factory=dict)
+    held_up: dict[int, tuple[Waiting, Transient]] = field(default_factory=dict)
+
+    def hold_up(self, deliveries: Iterable[Waiting], why: Transient) -> None:
+        for delivery in deliveries:
+            self.held_up[delivery.id] = (delivery, why)
+
+    def bury(self, deliveries: Iterable[Waiting], reason: str) -> None:
+        for delivery in deliveries:
+            self.dead[delivery.id] = Verdict(Outcome.DEAD, reason)
+
+
+def newest(candidates: Iterable[Candidate[R]]) -> Candidate[R] | None:
+    return max(candidates, key=lambda candidate: candidate.version, default=None)
+
+
+def verdicts_of(fold: Fold, best: Candidate[R] | None, verdict: Verdict | None) -> dict[int, Verdict]:
+    """One outcome for each delivery of a fold whose best candidate met `verdict`.
+
+    What was overtaken within the fold is superseded. Signals that one read answered share its outcome when it says that
+    the resource does not belong; otherwise the last of them did the work.
+    """
+    overtaken = Verdict(Outcome.SUPERSEDED, "a newer delivery for the same record was applied instead")
+    verdicts = {delivery.id: overtaken for delivery in (*fold.older, *fold.asked)}
+    if fold.told:
+        verdicts[fold.told.id] = overtaken
+    if best is not None and verdict is not None:
+        shared = best.by if verdict.outcome is Outcome.FILTERED else best.by[-1:]
+        verdicts |= {delivery.id: verdict for delivery in shared}
+    return verdicts
+
+
+def where_it_broke(error: BaseException) -> str:
+    """A bug or a refused value, told without its message: that may quote the record."""
+    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(ROOT)]
+    own = [frame for frame in frames if ".venv" not in frame.filename]
+    place = f" at {Path(own[-1].filename).relative_to(ROOT)}:{own[-1].lineno}" if own else ""
+    state = f" (SQLSTATE {code})" if (code := sqlstate(error)) else ""
+    origin = error.orig if isinstance(error, DBAPIError) and error.orig else error
+    return f"could not be applied: {type(origin).__name__}{state}{place}"
+
+
+def sqlstate(error: BaseException) -> str | None:
+    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
+
+
+def missing(wanted: Iterable[int], found: Mapping[int, object]) -> list[int]:
+    return [i for i in wanted if i not in found]

@@ -1,0 +1,105 @@
+"""A turn's mail about the shop itself: uninstalled, redacted, asked for a person's data. In order, one at a time."""
+
+from collections.abc import Callable, Mapping
+
+import orjson
+from sqlalchemy import Connection, text
+
+from adapters import shops
+from domain.deliveries import Outcome, Verdict, Waiting
+from domain.topics import Act
+
+
+def decide(db: Connection, domain: str, delivery: Waiting) -> Verdict:
+    """Do what the delivery asks, in the caller's transaction, and say what became of it."""
+    return _DEEDS[delivery.act](db, domain, delivery)
+
+
+def _uninstall(db: Connection, domain: str, delivery: Waiting) -> Verdict:
+    if shops.uninstall(db, domain, delivery.triggered_at):
+        return Verdict(Outcome.APPLIED, "the shop removed the app; its token is forgotten")
+    return Verdict(Outcome.SUPERSEDED, "a late notice of an earlier installation, or an unknown shop")
+
+
+def _noted(_db: Connection, _domain: str, _delivery: Waiting) -> Verdict:
+    return Verdict(Outcome.UNCHANGED, "noted; nothing in the mirror depends on it")
+
+
+def _redact_customer(db: Connection, domain: str, delivery: Waiting) -> Verdict:
+    """Erase the person and leave a mark that keeps any later delivery from bringing them back."""
+    counts = {
+        "customers": _count(
+            db,
+            """WITH before AS (SELECT 1 FROM customers WHERE shop = :shop AND id = :id AND state = 'member'),
+                    mark AS (INSERT INTO customers (shop, id, state, reason, since, at, seen, redacted)
+                             VALUES (:shop, :id, 'removed', 'redacted at the request of the shop', now(), now(), now(),
+                                     true)
+                             ON CONFLICT (shop, id) DO UPDATE
+                             SET state = 'removed', reason = excluded.reason, since = now(), at = now(), seen = now(),
+                                 record = NULL, record_hash = NULL, rule = NULL, matched = NULL, company_name = NULL,
+                                 email_index = NULL, phone_index = NULL, word_indexes = NULL, source = NULL,
+                                 redacted = true)
+               SELECT count(*) FROM before""",
+            domain,
+            delivery,
+        ),
+        "issues": _count(
+            db,
+            """WITH gone AS (DELETE FROM issues WHERE shop = :shop AND feed = 'customers' AND resource_id = :id
+                             RETURNING 1)
+               SELECT count(*) FROM gone""",
+            domain,
+            delivery,
+        ),
+    }
+    _receipt(db, domain, delivery, counts)
+    return Verdict(Outcome.APPLIED, "the customer's data is erased; see the receipt")
+
+
+def _redact_shop(db: Connection, domain: str, delivery: Waiting) -> Verdict:
+    """Erase everything of the shop, unless it was installed again after Shopify asked for this."""
+    shop = db.execute(text("SELECT state, installed_at FROM shops WHERE domain = :d FOR UPDATE"), {"d": domain}).first()
+    if shop and shop.state != "uninstalled" and shop.installed_at > delivery.triggered_at:
+        return Verdict(Outcome.SUPERSEDED, "the shop was installed again after this was asked")
+    counts = {table: _erase(db, table, domain) for table in ("products", "variants", "customers", "issues")}
+    statement = text("DELETE FROM deliveries WHERE shop = :shop AND id <> :id AND topic <> ALL(:kept)")
+    kept = ["shop/redact", "customers/redact", "customers/data_request"]
+    counts["deliveries"] = db.execute(statement, {"shop": domain, "id": delivery.id, "kept": kept}).rowcount
+    counts["shops"] = db.execute(text("DELETE FROM shops WHERE domain = :shop"), {"shop": domain}).rowcount
+    _receipt(db, domain, delivery, counts)
+    return Verdict(Outcome.APPLIED, "everything of the shop is erased; see the receipt")
+
+
+def _report_customer(db: Connection, domain: str, delivery: Waiting) -> Verdict:
+    """The receipt says whether we hold anything of this person, so that the merchant can be answered."""
+    held = _count(
+        db, "SELECT count(*) FROM customers WHERE shop = :shop AND id = :id AND state = 'member'", domain, delivery
+    )
+    _receipt(db, domain, delivery, {"customers": held})
+    return Verdict(Outcome.APPLIED, "noted for the merchant; see the receipt")
+
+
+def _erase(db: Connection, table: str, domain: str) -> int:
+    return db.execute(text(f"DELETE FROM {table} WHERE shop = :shop"), {"shop": domain}).rowcount  # noqa: S608 — own names
+
+
+def _count(db: Connection, statement: str, domain: str, delivery: Waiting) -> int:
+    return int(db.execute(text(statement), {"shop": domain, "id": delivery.resource_id}).scalar_one())
+
+
+def _receipt(db: Connection, domain: str, delivery: Waiting, counts: Mapping[str, int]) -> None:
+    """What was found and erased, by count. Domain, ids and times may survive; nothing personal does."""
+    statement = text("""INSERT INTO receipts (shop, topic, resource_id, requested_at, counts)
+                        VALUES (:shop, :topic, :id, :at, CAST(:counts AS jsonb))""")
+    values = {"shop": domain, "topic": delivery.topic, "id": delivery.resource_id, "at": delivery.triggered_at}
+    db.execute(statement, values | {"counts": orjson.dumps(counts).decode()})
+
+
+_DEEDS: Mapping[Act, Callable[[Connection, str, Waiting], Verdict]] = {
+    Act.UNINSTALL: _uninstall,
+    Act.SHOP: _noted,
+    Act.BULK: _noted,
+    Act.REDACT_CUSTOMER: _redact_customer,
+    Act.REDACT_SHOP: _redact_shop,
+    Act.REPORT_CUSTOMER: _report_customer,
+}

@@ -1,0 +1,48 @@
+"""Everything that happens by the clock, on one page."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import redis
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from adapters import duties
+from workers.sweep import sweep
+from workers.workshop import Workshop
+
+log = structlog.get_logger()
+TICK_SECONDS = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Duty:
+    """Done once `every` so many seconds, by whichever clock claims it first."""
+
+    name: str
+    every: float
+    do: Callable[[Workshop], None]
+
+
+DUTIES = (Duty("sweep", 5.0, sweep),)
+
+
+def keep_time(workshop: Workshop, stopping: threading.Event) -> None:
+    """Until told to stop. A neighbour that is away costs this round, not the clock."""
+    while not stopping.is_set():
+        began = time.monotonic()
+        for duty in DUTIES:
+            _attempt(workshop, duty)
+        stopping.wait(max(0.0, TICK_SECONDS - (time.monotonic() - began)))
+
+
+def _attempt(workshop: Workshop, duty: Duty) -> None:
+    try:
+        with workshop.db.begin() as db:
+            mine = duties.claim(db, duty.name, duty.every)
+        if mine:
+            duty.do(workshop)
+    except (SQLAlchemyError, redis.RedisError) as error:
+        log.warning("duty_failed", duty=duty.name, error=type(error).__name__)

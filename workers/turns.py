@@ -1,0 +1,278 @@
+"""Turns: the job behind the bell. It serves shop after shop until no mail is due, lingers a moment, and ends."""
+
+import random
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from typing import TypeVar
+
+import structlog
+from rq.timeouts import JobTimeoutException
+from sqlalchemy import Connection
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from adapters import inbox, shops, telemetry
+from adapters.figures import FRESHNESS, OUTCOMES, TURNS
+from adapters.shops import Shop
+from domain.deliveries import Fold, Outcome, Verdict, Waiting, count_outcomes, fold, has_waited_enough, next_pause
+from domain.failures import TokenDead, Transient
+from domain.topics import COMPLIANCE, Act
+from workers import customer_turn, product_turn, shop_turn
+from workers.gathering import Gathered, sqlstate, where_it_broke
+from workers.workshop import Workshop, workshop
+
+log = structlog.get_logger()
+
+MOST = 500  # deliveries a turn
+MOST_BYTES = 32 * 1024 * 1024  # of bodies a turn takes into memory
+JOB_SECONDS = 60.0  # then a job makes room for RQ's own housekeeping, and rings for what is left
+LINGER_SECONDS = 0.25
+LOOK_SECONDS = 0.02
+STUMBLE_SECONDS = 2.0
+BUG_SECONDS = 30.0
+SHOP_ACTS = frozenset({Act.UNINSTALL, Act.SHOP, Act.BULK}) | COMPLIANCE
+
+stopping = threading.Event()  # set by SIGTERM: the turn at hand is finished, no other is taken
+
+
+def serve(lane: str) -> None:
+    """RQ job: turns in this lane, longest waiting shop first, until nothing is due."""
+    shop = workshop()
+    until = time.monotonic() + JOB_SECONDS
+    idle_since = time.monotonic()
+    while not stopping.is_set() and time.monotonic() < until:
+        turn = shop.bell.take(lane, shop.holder)
+        if turn is not None:
+            serve_shop(shop, lane, turn.shop)
+            shop.bell.give_back(lane, turn)
+            idle_since = time.monotonic()
+        elif time.monotonic() - idle_since > LINGER_SECONDS:
+            break
+        else:
+            time.sleep(LOOK_SECONDS)
+    if shop.bell.has_due_mail(lane):
+        shop.bell.wake(lane)
+
+
+def serve_shop(workshop: Workshop, lane: str, domain: str) -> None:
+    """One turn, whatever happens in it: the shop is put back for when its next delivery is due."""
+    due: float | None = time.time() + STUMBLE_SECONDS
+    try:
+        with structlog.contextvars.bound_contextvars(shop=domain, lane=lane):
+            take_turn(workshop, lane, domain)
+        with workshop.db.connect() as db:
+            due = inbox.next_due(db, lane, domain)
+    except (DBAPIError, PoolTimeout) as error:
+        # The database is away or overloaded. Everything of this turn was rolled back and still waits.
+        log.warning("turn_broken_off", shop=domain, lane=lane, error=type(error).__name__, sqlstate=sqlstate(error))
+        stopping.wait(STUMBLE_SECONDS)
+    except Exception as error:  # noqa: BLE001 — a bug must not leave the shop leased, nor spin
+        due = time.time() + BUG_SECONDS
+        log.error("turn_failed", shop=domain, lane=lane, reason=where_it_broke(error))  # noqa: TRY400 — its text may quote
+        telemetry.report(f"A turn {where_it_broke(error)}", shop=domain, lane=lane)
+    if due is not None:
+        workshop.bell.ring(lane, {domain: due})
+
+
+def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
+    """Take what is due of a shop, find out what it amounts to, write it, close it. The verdicts come back."""
+    started = time.monotonic()
+    now = datetime.now(UTC)
+    with workshop.db.begin() as db:
+        shop = shops.find(db, workshop.vault, domain)
+        waiting = inbox.peek(db, lane, domain, MOST)
+    verdicts = _decide_about_shop(workshop, domain, [d for d in waiting if d.act in SHOP_ACTS])
+    about_records = [d for d in waiting if d.act not in SHOP_ACTS]
+    if any(v.outcome is Outcome.APPLIED for v in verdicts.values()):
+        with workshop.db.connect() as db:
+            shop = shops.find(db, workshop.vault, domain)
+    if shop is None or shop.state == "uninstalled":
+        verdicts |= _filter_out(workshop, shop, about_records)
+    else:
+        verdicts |= _serve_records(workshop, lane, _may_ask(workshop, shop), within_memory(fold(about_records)), now)
+    _note(workshop, lane, time.monotonic() - started, waiting, verdicts)
+    if waiting:
+        log.info("turn_taken", deliveries=len(waiting), **count_outcomes(verdicts))
+    return verdicts
+
+
+def _note(
+    workshop: Workshop, lane: str, seconds: float, waiting: Sequence[Waiting], verdicts: Mapping[int, Verdict]
+) -> None:
+    now = datetime.now(UTC)
+    workshop.figures.time(TURNS, seconds, lane)
+    for delivery in waiting:
+        if (verdict := verdicts.get(delivery.id)) is not None:
+            feed = delivery.feed or "shop"
+            workshop.figures.count(OUTCOMES, feed, verdict.outcome.value)
+            if verdict.outcome is Outcome.APPLIED and delivery.source == "webhook":
+                workshop.figures.time(FRESHNESS, (now - delivery.triggered_at).total_seconds(), feed)
+    workshop.figures.hand_over()
+
+
+def _decide_about_shop(workshop: Workshop, domain: str, deliveries: Sequence[Waiting]) -> dict[int, Verdict]:
+    verdicts = {}
+    for delivery in deliveries:
+        with workshop.db.begin() as db:
+            if inbox.lock(db, [delivery.id]):
+                verdicts[delivery.id] = shop_turn.decide(db, domain, delivery)
+                inbox.close(db, {delivery.id: verdicts[delivery.id]})
+        log.info("shop_notice", delivery=delivery.id, topic=delivery.topic, reason=verdicts.get(delivery.id))
+    return verdicts
+
+
+def _filter_out(workshop: Workshop, shop: Shop | None, deliveries: Sequence[Waiting]) -> dict[int, Verdict]:
+    """A late retry after an uninstall, or a shop that never installed: kept, answered, and not applied."""
+    reason = "the shop has uninstalled the app" if shop else "the shop is not known: it has not installed the app"
+    verdicts = {d.id: Verdict(Outcome.FILTERED, reason) for d in deliveries}
+    with workshop.db.begin() as db:
+        inbox.close(db, {i: verdicts[i] for i in inbox.lock(db, verdicts)})
+    return verdicts
+
+
+def _may_ask(workshop: Workshop, shop: Shop) -> Shop:
+    """A shop whose token died is asked about rarely: without a token, whatever must be fetched waits."""
+    if shop.state == "active":
+        return shop
+    with workshop.db.begin() as db:
+        probing = shops.may_probe(db, shop.domain)
+    token = shop.token if probing else None
+    return Shop(shop.domain, shop.state, token, shop.installed_at, shop.rule)
+
+
+def within_memory(folds: Sequence[Fold], most: int = MOST_BYTES) -> list[Fold]:
+    """As many as fit with the bodies that must be read; at least one. The rest wait for the next turn."""
+    taken: list[Fold] = []
+    total = 0
+    for one in folds:
+        total += one.told.body_bytes if one.told else 0
+        if taken and total > most:
+            break
+        taken.append(one)
+    return taken
+
+
+def _serve_records(
+    workshop: Workshop, lane: str, shop: Shop, folds: Sequence[Fold], now: datetime
+) -> dict[int, Verdict]:
+    products = [one for one in folds if one.feed == product_turn.FEED]
+    customers = [one for one in folds if one.feed == customer_turn.FEED]
+
+    def serve_products(part: Sequence[Fold]) -> dict[int, Verdict]:
+        found = product_turn.gather(workshop, shop, part)
+        return _settle_undecidable(workshop, shop, found, now) | _write(
+            workshop, found.findings, lambda db, few: product_turn.write(db, shop, few, now)
+        )
+
+    def serve_customers(part: Sequence[Fold]) -> dict[int, Verdict]:
+        found = customer_turn.gather(workshop, shop, part)
+        return _settle_undecidable(workshop, shop, found, now) | _write(
+            workshop, found.findings, lambda db, few: customer_turn.write(db, workshop.vault, shop, few)
+        )
+
+    bury = partial(_bury, workshop)
+    verdicts = in_halves(products, serve_products, bury)
+    if products and lane == "live":
+        # New products ask for their metafields in the other lane.
+        workshop.bell.ring("bulk", _due_now(workshop, "bulk", shop.domain))
+    return verdicts | in_halves(customers, serve_customers, bury)
+
+
+def _due_now(workshop: Workshop, lane: str, domain: str) -> dict[str, float]:
+    with workshop.db.connect() as db:
+        due = inbox.next_due(db, lane, domain)
+    return {} if due is None else {domain: due}
+
+
+F = TypeVar("F", product_turn.ProductFinding, customer_turn.CustomerFinding)
+T = TypeVar("T")
+
+
+def _settle_undecidable(workshop: Workshop, shop: Shop, found: Gathered[F], now: datetime) -> dict[int, Verdict]:
+    """Close the dead, postpone the held up, and park the shop if its token is the reason."""
+    verdicts = dict(found.dead)
+    pauses: dict[tuple[str, bool], dict[int, float]] = {}
+    for delivery, why in found.held_up.values():
+        if has_waited_enough(delivery, now):
+            verdicts[delivery.id] = _given_up(why)
+        else:
+            pause = why.retry_after if why.retry_after is not None else next_pause(delivery.attempts, random.random())  # noqa: S311
+            pauses.setdefault((str(why), why.counts), {})[delivery.id] = pause
+    with workshop.db.begin() as db:
+        inbox.close(db, {i: verdicts[i] for i in inbox.lock(db, verdicts)})
+        for (reason, counts), seconds in pauses.items():
+            inbox.postpone(db, seconds, reason, counts=counts)
+        if any(isinstance(why, TokenDead) for _, why in found.held_up.values()) and shop.token:
+            shops.needs_auth(db, workshop.vault, shop)
+        elif shop.state == "needs_auth" and shop.token and not found.held_up:
+            shops.recovered(db, shop.domain)
+    for i, verdict in verdicts.items():
+        log.warning("delivery_given_up", delivery=i, outcome=verdict.outcome.value, reason=verdict.reason)
+    return verdicts
+
+
+def _given_up(why: Transient) -> Verdict:
+    if isinstance(why, TokenDead):
+        return Verdict(Outcome.FILTERED, f"two days without a token: {why}")
+    return Verdict(Outcome.DEAD, f"given up after two days: {why}")
+
+
+def _write(
+    workshop: Workshop, findings: Sequence[F], write: Callable[[Connection, Sequence[F]], dict[int, Verdict]]
+) -> dict[int, Verdict]:
+    """One transaction for all of them, or for as many as can be written together."""
+
+    def together(part: Sequence[F]) -> dict[int, Verdict]:
+        with workshop.db.begin() as db:
+            return write(db, part)
+
+    return in_halves(findings, together, lambda finding, error: _bury(workshop, finding.fold, error))
+
+
+def in_halves(
+    parts: Sequence[T],
+    do: Callable[[Sequence[T]], dict[int, Verdict]],
+    bury: Callable[[T, Exception], dict[int, Verdict]],
+) -> dict[int, Verdict]:
+    """Do all at once. If one part makes that fail, it is found by halving, and only that one is buried."""
+    if not parts:
+        return {}
+    try:
+        return do(parts)
+    except Exception as error:
+        if _is_the_worlds_fault(error):
+            raise
+        if len(parts) == 1:
+            return bury(parts[0], error)
+    middle = len(parts) // 2
+    return in_halves(parts[:middle], do, bury) | in_halves(parts[middle:], do, bury)
+
+
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: connections, resources, operator, deadlocks, locks
+_WORLD = ("08", "53", "57P", "40", "55P03")
+
+
+def _is_the_worlds_fault(error: Exception) -> bool:
+    """Nothing about the rows: the same batch may pass later. A cancelled statement (57014) may be one row's doing."""
+    if isinstance(error, PoolTimeout | JobTimeoutException):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = sqlstate(error)
+    return error.connection_invalidated or state is None or state.startswith(_WORLD)
+
+
+def _bury(workshop: Workshop, one: Fold, error: Exception) -> dict[int, Verdict]:
+    """Its newest delivery is dead. What it had overtaken waits on: one of those may well be sound."""
+    culprits = [one.told] if one.told else [*one.asked, *one.metafields]
+    reason = where_it_broke(error)
+    verdicts = {delivery.id: Verdict(Outcome.DEAD, reason) for delivery in culprits}
+    log.error("delivery_dead", deliveries=list(verdicts), resource=one.resource_id, reason=reason)
+    for delivery in culprits:
+        telemetry.report(f"A delivery {reason}", delivery=delivery.id, topic=delivery.topic, resource=one.resource_id)
+    with workshop.db.begin() as db:
+        inbox.close(db, {i: verdicts[i] for i in inbox.lock(db, verdicts)})
+    return verdicts
