@@ -23,13 +23,16 @@ Answer = dict[str, Any]
 def blueprint(world: World) -> Blueprint:
     api = Blueprint("api", __name__)
 
+    @api.before_request
+    def read_all() -> None:
+        """Werkzeug ends no connection while some of the request is unread, and a fault reads none of it."""
+        request.get_data()
+
     @api.post("/<shop>/admin/api/<version>/graphql.json")
     def graphql(shop: str, version: str) -> Response:
         tenant = _tenant(world, shop)
         tenant.tally.requests += 1
-        if (ordered := world.faults.answer(shop, "graphql")) is not None:
-            tenant.tally.faults += 1
-            return _as_flask(ordered)
+        _fail_if_ordered(world, tenant, "graphql")
         if not tenant.tokens.is_good(request.headers.get("X-Shopify-Access-Token")):
             return _json(BAD_TOKEN, 401)
         # A version that is gone falls forward, silently, to the oldest that is not.
@@ -40,8 +43,7 @@ def blueprint(world: World) -> Blueprint:
     @api.post("/<shop>/admin/oauth/access_token")
     def access_token(shop: str) -> Response:
         tenant = _tenant(world, shop)
-        if (ordered := world.faults.answer(shop, "oauth")) is not None:
-            return _as_flask(ordered)
+        _fail_if_ordered(world, tenant, "oauth")
         asked = request.get_json(silent=True) or request.form.to_dict()
         try:
             return _json(_grant(world, tenant, asked))
@@ -51,9 +53,9 @@ def blueprint(world: World) -> Blueprint:
     @api.get("/<shop>/bulk/<int:number>.jsonl")
     def bulk_file(shop: str, number: int) -> Response:
         """The address is signed at Shopify, so no token is asked for."""
-        if (ordered := world.faults.answer(shop, "bulk")) is not None:
-            return _as_flask(ordered)
-        operation = _tenant(world, shop).bulk.get(number)
+        tenant = _tenant(world, shop)
+        _fail_if_ordered(world, tenant, "bulk")
+        operation = tenant.bulk.get(number)
         if operation is None or operation.path is None:
             abort(404)
         path = Path(operation.path)
@@ -61,6 +63,13 @@ def blueprint(world: World) -> Blueprint:
         return Response(_stream(path), 200, length, content_type="application/jsonl")
 
     return api
+
+
+def _fail_if_ordered(world: World, tenant: Tenant, place: str) -> None:
+    ordered = world.faults.answer(tenant.shop.domain, place)
+    if ordered is not None:
+        tenant.tally.faults += 1
+        abort(ordered)
 
 
 def _answer(asking: Asking, body: Any) -> Answer:
@@ -156,7 +165,3 @@ def _stream(path: Path) -> Iterator[bytes]:
 
 def _json(body: Any, status: int = 200, headers: dict[str, str] | None = None) -> Response:
     return Response(orjson.dumps(body), status, headers, content_type="application/json; charset=utf-8")
-
-
-def _as_flask(ordered: Any) -> Response:
-    return Response(ordered.response, ordered.status_code, ordered.headers)

@@ -3,6 +3,7 @@
 from typing import Any, Self
 
 import httpx
+import orjson
 
 Body = dict[str, Any]
 
@@ -91,7 +92,7 @@ class Devstore:
 
     def _ask(self, method: str, path: str, body: Body | None = None, query: dict[str, str] | None = None) -> Body:
         answer = self._http.request(method, path, json=body, params=query)
-        told: Body = answer.json()
+        told: Body = orjson.loads(answer.content)
         if answer.is_error:
             raise DevstoreError(told["error"])
         return told

@@ -14,7 +14,7 @@ import threading
 import time
 import uuid
 from collections import Counter
-from collections.abc import Callable  # noqa: TC003  # mypy and readers want it where it is used
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -63,10 +63,13 @@ def sign(body: bytes, secret: str) -> str:
 class Courier:
     """A heap of parcels by due time and a few threads that post what is due."""
 
-    def __init__(self, seed: int, *, mood: Mood, retry_scale: float, threads: int = 8) -> None:
+    def __init__(
+        self, seed: int, *, mood: Mood, retry_scale: float, gave_up: Callable[[Entry], None], threads: int = 8
+    ) -> None:
+        """`gave_up` is told of a delivery whose every try failed, by the thread that made the last."""
         self.ledger = Ledger()
         self.retry_scale = retry_scale
-        self.gave_up: Callable[[Entry], None] = lambda _entry: None
+        self._gave_up = gave_up
         self._seed = seed
         self._mood = mood
         self._counts: Counter[str] = Counter()
@@ -166,7 +169,7 @@ class Courier:
             self._queue(replace(parcel, tries=parcel.tries + 1), time.monotonic() + gap)
         else:
             entry.fate = "failed"
-            self.gave_up(entry)
+            self._gave_up(entry)
 
 
 def _entry(letter: Letter, fate: Fate) -> Entry:

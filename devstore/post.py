@@ -6,19 +6,18 @@ from urllib.parse import urlsplit
 
 from devstore.ledger import Attempt
 
-CONNECT_SECONDS = 1.0
-WHOLE_SECONDS = 5.0
-
 
 class Postman:
-    def __init__(self) -> None:
+    def __init__(self, *, connect_seconds: float = 1.0, whole_seconds: float = 5.0) -> None:
+        self._connect_seconds = connect_seconds
+        self._whole_seconds = whole_seconds
         self._kept: dict[str, http.client.HTTPConnection] = {}
 
     def post(self, url: str, headers: dict[str, str], body: bytes) -> Attempt:
         """Never raises for what the other side does: a failure is an attempt without a status."""
         at, start = time.time(), time.perf_counter()
         try:
-            status = self._exchange(url, headers, body, start + WHOLE_SECONDS)
+            status = self._exchange(url, headers, body, start + self._whole_seconds)
         except (OSError, http.client.HTTPException) as problem:
             self._drop(url)
             return Attempt(at, None, _ms_since(start), type(problem).__name__)
@@ -57,7 +56,7 @@ class Postman:
         if origin not in self._kept:
             parts = urlsplit(url)
             kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-            connection = kind(parts.hostname or "", parts.port, timeout=CONNECT_SECONDS)
+            connection = kind(parts.hostname or "", parts.port, timeout=self._connect_seconds)
             connection.connect()
             self._kept[origin] = connection
         return self._kept[origin]

@@ -1,6 +1,6 @@
 """Shopify's real Admin schema, to prove documents and the devstore's own schema against.
 
-It comes as introspection JSON inside Shopify's own npm package `@shopify/dev-mcp`, is fetched once, and kept in `.cache/`.
+It comes as introspection JSON inside Shopify's npm package `@shopify/dev-mcp`, is fetched once, and kept in `.cache/`.
 """
 
 import gzip

@@ -19,7 +19,7 @@ class Server:
         assert isinstance(self._http, ThreadedWSGIServer)
         self._http.daemon_threads = True  # a fault that hangs must not hold up the end
         self.url = f"http://127.0.0.1:{self._http.server_port}"
-        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True)
+        self._thread = threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True)
 
     def __enter__(self) -> Self:
         self._thread.start()

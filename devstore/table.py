@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from devstore.records import Customer, Product
 
+SEARCHES = 8  # sorted results kept, for those who are paging just now
 R = TypeVar("R", Product, Customer)
 
 
@@ -44,6 +45,8 @@ class Table(Generic[R]):
         """The index as it was `lag` seconds ago, filtered and sorted. Searches of one `name` are sorted once."""
         self._catch_up(lag)
         if name not in self._searches:
+            if len(self._searches) >= SEARCHES:
+                self._searches.clear()
             rows = self._index.values() if matches is None else filter(matches, self._index.values())
             self._searches[name] = sorted(rows, key=order, reverse=reverse)
         return self._searches[name]

@@ -13,7 +13,6 @@ from devstore.shop import Shop
 from devstore.tokens import TokenBook
 
 SCOPES = ("read_products", "read_customers")
-FAILURES_UNTIL_REMOVED = 1  # deliveries given up, each of them nine failed posts in a row
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +31,11 @@ class WebhookSubscription(Numbered):
     metafield_namespaces: tuple[str, ...] = ()
     metafields: tuple[tuple[str, str], ...] = ()
     name: str | None = None
+
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Of the metafields that it wants in its bodies."""
+        return self.metafield_namespaces + tuple(namespace for namespace, _ in self.metafields)
 
 
 @dataclass(frozen=True, slots=True)

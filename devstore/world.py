@@ -5,7 +5,7 @@ import tempfile
 import threading
 import time
 import uuid
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urljoin
@@ -26,6 +26,7 @@ from devstore.tokens import TokenBook
 API_VERSION = "2026-10"
 WEBHOOK_PATH = "/webhooks"
 COMPLIANCE = frozenset({"customers/data_request", "customers/redact", "shop/redact"})
+AFTER_UNINSTALL = COMPLIANCE | {"app/uninstalled"}
 
 
 @dataclass
@@ -41,8 +42,7 @@ class World:
     def __init__(self, app: App, *, seed: int = 1, mood: Mood = MOODS["calm"], retry_scale: float = 0.002) -> None:
         self.app = app
         self.seed = seed
-        self.courier = Courier(seed, mood=mood, retry_scale=retry_scale)
-        self.courier.gave_up = self._remove_subscription
+        self.courier = Courier(seed, mood=mood, retry_scale=retry_scale, gave_up=self._remove_subscription)
         self.faults = Faults()
         self.tenants: dict[str, Tenant] = {}
         self.closing = threading.Event()
@@ -87,44 +87,34 @@ class World:
 
     def _letters(self, tenant: Tenant, happening: Happening, event_id: str) -> list[Letter]:
         """Compliance topics exist in the app's own file alone; both kinds for one topic make two deliveries."""
+        if not tenant.shop.installed and happening.topic not in AFTER_UNINSTALL:
+            return []
         letters = []
         if self.app.url and (tenant.shop.conduct.app_subscriptions or happening.topic in COMPLIANCE):
-            url = self.app.url.rstrip("/") + WEBHOOK_PATH
-            letters.append(self._letter(tenant, happening, event_id, url, body(happening)))
-        for subscription in tenant.subscribed(happening.topic):
-            namespaces = subscription.metafield_namespaces + tuple(ns for ns, _ in subscription.metafields)
-            written = body(happening, namespaces, subscription.include_fields)
-            url = urljoin(self.app.url or "", subscription.uri)
-            letters.append(
-                self._letter(
-                    tenant, happening, event_id, url, written, subscription=subscription.gid, name=subscription.name
-                )
+            letters.append(self._letter(tenant, happening, event_id))
+        return letters + [
+            replace(
+                self._letter(tenant, happening, event_id),
+                url=urljoin(self.app.url or "", one.uri),
+                body=body(happening, one.namespaces, one.include_fields),
+                api_version=one.api_version,
+                subscription=one.gid,
+                name=one.name,
             )
-        return letters
+            for one in tenant.subscribed(happening.topic)
+        ]
 
-    def _letter(
-        self,
-        tenant: Tenant,
-        happening: Happening,
-        event_id: str,
-        url: str,
-        written: bytes,
-        *,
-        subscription: str | None = None,
-        name: str | None = None,
-    ) -> Letter:
+    def _letter(self, tenant: Tenant, happening: Happening, event_id: str) -> Letter:
         return Letter(
-            url=url,
+            url=(self.app.url or "").rstrip("/") + WEBHOOK_PATH,
             secret=self.app.secret,
             shop=tenant.shop.domain,
             topic=happening.topic,
             resource=happening.gid,
             triggered_at=happening.at,
-            body=written,
+            body=body(happening),
             api_version=API_VERSION,
             event_id=event_id,
-            subscription=subscription,
-            name=name,
         )
 
     def _remove_subscription(self, entry: Entry) -> None:
