@@ -14,6 +14,9 @@ APP_ENVS = ("production", "development", "test")
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
+INCOMPLETE = "Data Sync cannot start, its environment is incomplete:"
+
+
 class BadSettings(Exception):
     """The environment does not say enough to start. The message lists what to set, one line each."""
 
@@ -44,6 +47,9 @@ class Settings:
     ops_users: tuple[OpsUser, ...]
     reconcile_seconds: int
     complete_run_seconds: int
+    bulk_run_records: int
+    removal_brake_percent: int
+    removal_brake_records: int
     sentry_dsn: str | None = field(repr=False)
     max_body_bytes: int
 
@@ -75,6 +81,9 @@ def read_settings(environ: dict[str, str] | None = None) -> Settings:
         ops_users=reader.take("OPS_USERS", "", _ops_users),
         reconcile_seconds=reader.take("RECONCILE_SECONDS", "600", lambda v: _number(v, 1, 86_400)),
         complete_run_seconds=reader.take("COMPLETE_RUN_SECONDS", "3600", lambda v: _number(v, 1, 30 * 86_400)),
+        bulk_run_records=reader.take("BULK_RUN_RECORDS", "5000", lambda v: _number(v, 0, 10_000_000)),
+        removal_brake_percent=reader.take("REMOVAL_BRAKE_PERCENT", "10", lambda v: _number(v, 0, 100)),
+        removal_brake_records=reader.take("REMOVAL_BRAKE_RECORDS", "20", lambda v: _number(v, 0, 10_000_000)),
         sentry_dsn=reader.take("SENTRY_DSN", "", _dsn),
         max_body_bytes=reader.take("MAX_BODY_BYTES", str(10 * 1024 * 1024), lambda v: _number(v, 1024, 1 << 30)),
     )
@@ -88,7 +97,7 @@ def settings_or_exit() -> Settings:
     try:
         return read_settings()
     except BadSettings as problems:
-        sys.stderr.write(f"Data Sync cannot start, its environment is incomplete:\n{problems}\n")
+        sys.stderr.write(f"{INCOMPLETE}\n{problems}\n")
         raise SystemExit(2) from None
 
 
@@ -136,6 +145,9 @@ HELP = {
     "OPS_USERS": "name:role:hash, space-separated, role viewer or operator, hash from `flask ops hash-password`",
     "RECONCILE_SECONDS": "seconds between two runs of a feed, 600 for every ten minutes",
     "COMPLETE_RUN_SECONDS": "seconds between two complete runs of a feed, 3600 for hourly",
+    "BULK_RUN_RECORDS": "the size of a feed above which a complete run asks for a bulk operation",
+    "REMOVAL_BRAKE_PERCENT": "the share of a feed that a run may remove without confirmation",
+    "REMOVAL_BRAKE_RECORDS": "how many records a run may always remove without confirmation",
     "SENTRY_DSN": "where Sentry listens, or nothing",
     "MAX_BODY_BYTES": "the largest webhook body taken, in bytes",
 }

@@ -151,6 +151,12 @@ query ProductsCount {
 }
 """
 
+CUSTOMERS_COUNT = """
+query CustomersCount {
+  customersCount(limit: null) { count precision }
+}
+"""
+
 SHOP_FACTS = """
 query ShopFacts {
   shop { name myshopifyDomain ianaTimezone }
@@ -158,3 +164,84 @@ query ShopFacts {
   publicApiVersions { handle supported }
 }
 """
+
+PRODUCT_LIST = """
+query ProductList($first: Int!, $after: String, $query: String, $sortKey: ProductSortKeys!) {
+  products(first: $first, after: $after, query: $query, sortKey: $sortKey) {
+    nodes { id updatedAt }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+CUSTOMER_LIST = """
+query CustomerList($first: Int!, $after: String, $query: String, $sortKey: CustomerSortKeys!) {
+  customers(first: $first, after: $after, query: $query, sortKey: $sortKey) {
+    nodes {
+      id
+      updatedAt
+      tags
+      metafields(first: 20, namespace: "sparklayer") { nodes { key type value } }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+EXISTING = """
+query Existing($ids: [ID!]!) {
+  nodes(ids: $ids) { id }
+}
+"""
+
+BULK_RUN = """
+mutation BulkRun($query: String!) {
+  bulkOperationRunQuery(query: $query, groupObjects: false) {
+    bulkOperation { id status }
+    userErrors { code field message }
+  }
+}
+"""
+
+BULK_STATE = """
+query BulkState($id: ID!) {
+  bulkOperation(id: $id) { id status errorCode objectCount rootObjectCount url }
+}
+"""
+
+# What a bulk operation is asked for. Sizes and cursors are ignored there, and its own cost is nothing.
+BULK_QUERIES = {
+    "products": """
+{
+  products {
+    edges {
+      node {
+        id title handle status vendor productType tags updatedAt
+        variants {
+          edges {
+            node {
+              id sku barcode title price position inventoryQuantity
+              selectedOptions { name value }
+              metafields(namespace: "sparklayer") { edges { node { id key type value } } }
+            }
+          }
+        }
+        metafields(namespace: "sparklayer") { edges { node { id key type value } } }
+      }
+    }
+  }
+}
+""",
+    "customers": """
+{
+  customers {
+    edges {
+      node {
+        id updatedAt tags
+        metafields(namespace: "sparklayer") { edges { node { id key type value } } }
+      }
+    }
+  }
+}
+""",
+}

@@ -149,6 +149,19 @@ class ShopFacts:
     versions: frozenset[str]
 
 
+def customers_count(client: AdminClient, shop: str, token: str) -> int | None:
+    """How many customers the shop has, whether they belong or not; None when Shopify stopped counting."""
+    count = client.query(shop, token, documents.CUSTOMERS_COUNT, {}, cost=2)["customersCount"]
+    exact = isinstance(count, dict) and count.get("precision") == "EXACT" and count.get("count") != COUNTS_END
+    return count["count"] if exact else None
+
+
+def existing(client: AdminClient, shop: str, token: str, kind: str, ids: Collection[int]) -> set[int]:
+    """Which of these `Product`s or `Customer`s Shopify still has."""
+    recipe = Recipe(kind, documents.EXISTING, base=1, rows={})
+    return {i for i, node in _fetch(client, shop, token, ids, recipe).items() if node is not None}
+
+
 def shop_facts(client: AdminClient, shop: str, token: str) -> ShopFacts:
     found = client.query(shop, token, documents.SHOP_FACTS, {}, cost=10)
     try:

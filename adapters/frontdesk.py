@@ -28,6 +28,7 @@ T = TypeVar("T")
 
 MOST = 200  # arrivals a statement
 MOST_BYTES = 16 * 1024 * 1024
+MOST_WAITING = 1_000  # arrivals kept, given up ones included, while Postgres hangs: they hold their bodies
 QUIET_SECONDS = 1.0  # how long a bell that cannot be rung is left alone
 
 
@@ -36,14 +37,14 @@ class NotStored(Exception):
 
 
 class FrontDesk:
-    """Starts its two threads with the first arrival, so that a process which forks after import loses none."""
+    """Starts its two threads when it opens, with the first request: a process which forks after import loses none."""
 
     def __init__(self, db: Engine, bell: Bell, figures: Figures) -> None:
         self._db = db
         self._bell = bell
         self._figures = figures
         self._arrivals: queue.SimpleQueue[tuple[Arrival, Future[bool]]] = queue.SimpleQueue()
-        self._stored: queue.SimpleQueue[tuple[Sequence[Arrival], set[tuple[str, str]]]] = queue.SimpleQueue()
+        self._stored: queue.SimpleQueue[tuple[Arrival, bool]] = queue.SimpleQueue()
         self._start = threading.Lock()
         self._started = False
 
@@ -53,7 +54,9 @@ class FrontDesk:
         Giving up does not take the arrival back: it may still be stored a moment later, and its next copy is then
         known.
         """
-        self._ensure_started()
+        self.open()
+        if self._arrivals.qsize() >= MOST_WAITING:
+            raise NotStored("Postgres does not answer, and others wait already")
         done: Future[bool] = Future()
         self._arrivals.put((arrival, done))
         try:
@@ -62,7 +65,8 @@ class FrontDesk:
             done.cancel()
             raise NotStored("Postgres did not answer in time") from None
 
-    def _ensure_started(self) -> None:
+    def open(self) -> None:
+        """Safe to repeat. A request that stores nothing opens it too: its figures are handed over from here."""
         if not self._started:
             with self._start:
                 if not self._started:
@@ -82,9 +86,15 @@ class FrontDesk:
             except Exception as error:  # noqa: BLE001 — each requester is told; this thread must live
                 self._refuse(waiting, error)
             else:
-                for arrival, done in waiting:
-                    done.set_result(arrival.key in fresh)
-                self._stored.put(([arrival for arrival, _ in waiting], fresh))
+                self._tell(waiting, fresh)
+
+    def _tell(self, waiting: Sequence[tuple[Arrival, "Future[bool]"]], fresh: set[tuple[str, str]]) -> None:
+        """Of two copies that went in one batch the first is the new one."""
+        for arrival, done in waiting:
+            is_new = arrival.key in fresh
+            fresh.discard(arrival.key)
+            done.set_result(is_new)
+            self._stored.put((arrival, is_new))
 
     def _gather(self) -> list[tuple[Arrival, "Future[bool]"]]:
         """At least one; whatever else has come meanwhile, up to the limits."""
@@ -117,30 +127,30 @@ class FrontDesk:
             log.error("not_stored", shop=arrival.shop, webhook_id=arrival.webhook_id, error=kind)  # noqa: TRY400 — as above
             done.set_exception(NotStored("Postgres refused it"))
         else:
-            done.set_result(bool(fresh))
-            self._stored.put(([arrival], fresh))
+            self._tell([(arrival, done)], fresh)
 
     def _ring_for_ever(self) -> None:
         quiet_until = 0.0
         while True:
-            groups = self._take_stored()
-            rung = [arrival for arrivals, fresh in groups for arrival in arrivals if arrival.key in fresh]
-            again = [arrival.key for arrivals, fresh in groups for arrival in arrivals if arrival.key not in fresh]
-            self._attempt(self._note_copies, again)
+            stored = self._take_stored()
+            rung = [arrival for arrival, is_new in stored if is_new]
             if time.monotonic() >= quiet_until and not self._attempt(self._ring, rung):
                 # Not lost: the sweep rings for whatever lies in the inbox.
                 quiet_until = time.monotonic() + QUIET_SECONDS
+            # After the bell: the copied row may be locked by its turn.
+            self._attempt(self._note_copies, [arrival.key for arrival, is_new in stored if not is_new])
             self._figures.hand_over()
 
-    def _take_stored(self) -> list[tuple[Sequence[Arrival], set[tuple[str, str]]]]:
-        groups = []
+    def _take_stored(self) -> list[tuple[Arrival, bool]]:
+        """What was stored since, and whether it was new; nothing after a second of silence."""
+        stored = []
         try:
-            groups.append(self._stored.get(timeout=1.0))
-            while len(groups) < MOST:
-                groups.append(self._stored.get_nowait())
+            stored.append(self._stored.get(timeout=1.0))
+            while len(stored) < MOST:
+                stored.append(self._stored.get_nowait())
         except queue.Empty:
             pass
-        return groups
+        return stored
 
     def _ring(self, arrivals: Sequence[Arrival]) -> None:
         now = time.time()

@@ -30,6 +30,7 @@ class Arrival:
     lane: str = "live"
     secret: int | None = None
     body: bytes | None = None
+    run: int | None = None
     dead_because: str | None = None
 
     @property
@@ -52,15 +53,16 @@ _COLUMNS = (
     ("triggered_at", DateTime(timezone=True)),
     ("received_at", DateTime(timezone=True)),
     ("body", LargeBinary),
+    ("run", BigInteger),
     ("dead_because", Text),
 )
 
 _STORE = text(f"""
     INSERT INTO deliveries (shop, webhook_id, event_id, topic, api_version, feed, resource_id, source, lane, secret,
-                            changed_at, triggered_at, received_at, body, body_bytes,
+                            changed_at, triggered_at, received_at, body, run, body_bytes,
                             state, outcome, reason, closed_at)
     SELECT shop, webhook_id, event_id, topic, api_version, feed, resource_id, source, lane, secret,
-           changed_at, triggered_at, received_at, body, coalesce(length(body), 0),
+           changed_at, triggered_at, received_at, body, run, coalesce(length(body), 0),
            CASE WHEN dead_because IS NULL THEN 'waiting' ELSE 'closed' END,
            CASE WHEN dead_because IS NULL THEN NULL ELSE 'dead' END,
            dead_because,
@@ -97,7 +99,7 @@ def count_copies(db: Connection, keys: Sequence[tuple[str, str]]) -> None:
 
 
 _PEEK = text("""
-    SELECT id, topic, feed, resource_id, source, attempts, changed_at, triggered_at, received_at, body_bytes
+    SELECT id, topic, feed, resource_id, source, attempts, changed_at, triggered_at, received_at, body_bytes, run
     FROM deliveries
     WHERE lane = :lane AND shop = :shop AND state = 'waiting' AND next_attempt_at <= now()
     ORDER BY next_attempt_at, id
@@ -239,6 +241,13 @@ def count_waiting(db: Connection, shop: str, feed: str) -> int:
     statement = text("""SELECT count(*) FROM deliveries
                         WHERE lane IN ('live', 'bulk') AND shop = :shop AND state = 'waiting' AND feed = :feed""")
     return int(db.execute(statement, {"shop": shop, "feed": feed}).scalar_one())
+
+
+def count_webhooks(db: Connection, shop: str, since: datetime) -> int:
+    """Changes that Shopify told of since then."""
+    statement = text("""SELECT count(*) FROM deliveries
+                        WHERE shop = :shop AND received_at >= :since AND source = 'webhook' AND feed IS NOT NULL""")
+    return int(db.execute(statement, {"shop": shop, "since": since}).scalar_one())
 
 
 _HISTORY = text("""

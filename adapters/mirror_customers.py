@@ -175,9 +175,13 @@ class StoredCustomer:
     customer: Customer | None
     rule: str | None
     matched: str | None
-    as_of: datetime
+    version: Version
     source: str | None
     redacted: bool
+
+    @property
+    def as_of(self) -> datetime:
+        return self.version.seen
 
 
 _LOAD = text("SELECT * FROM customers WHERE shop = :shop AND id = ANY(:ids)").bindparams(IDS)
@@ -198,7 +202,7 @@ def _stored(vault: Vault, row: Any) -> StoredCustomer:
         customer=stored.load_customer(vault.open(row.record)) if row.record else None,
         rule=row.rule,
         matched=row.matched,
-        as_of=row.seen,
+        version=Version(row.at, row.seen),
         source=row.source,
         redacted=row.redacted,
     )

@@ -136,16 +136,32 @@ def _core_row(write: CoreWrite) -> bytes:
 
 _RENEW = text("""
     UPDATE products SET core_at = r.at, core_seen = r.seen, applied_at = now(),
-                        core_source = coalesce(r.source, core_source)
-    FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, at timestamptz, seen timestamptz, source text)
+                        core_source = coalesce(r.source, core_source),
+                        core = CASE WHEN r.updated IS NULL THEN core
+                                    ELSE jsonb_set(core, '{updated_at}', to_jsonb(r.updated)) END
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+         AS r(id bigint, at timestamptz, seen timestamptz, source text, updated text)
     WHERE products.shop = :shop AND products.id = r.id AND (core_at, core_seen) <= (r.at, r.seen)
 """)
 
 
-def renew(db: Connection, shop: str, versions: Mapping[int, tuple[Version, str | None]]) -> None:
-    """The same content, seen at a later time."""
-    if versions:
-        rows = [{"id": i, "at": v.at, "seen": v.seen, "source": source} for i, (v, source) in versions.items()]
+@dataclass(frozen=True, slots=True)
+class Renewal:
+    """The same content, seen at a later time. `updated_at` is what Shopify says now; None leaves it as it is."""
+
+    id: int
+    version: Version
+    source: str | None = None
+    updated_at: datetime | None = None
+
+
+def renew(db: Connection, shop: str, renewals: Sequence[Renewal]) -> None:
+    """Move versions on, without touching content, variants or issues."""
+    if renewals:
+        rows = [
+            {"id": r.id, "at": r.version.at, "seen": r.version.seen, "source": r.source, "updated": r.updated_at}
+            for r in renewals
+        ]
         db.execute(_RENEW, {"shop": shop, "rows": orjson.dumps(rows).decode()})
 
 
@@ -247,7 +263,21 @@ def holders(db: Connection, shop: str, folds: Collection[str]) -> dict[str, list
     return found
 
 
-_VARIANT_IDS = text("SELECT product_id, id FROM variants WHERE shop = :shop AND product_id = ANY(:ids)").bindparams(IDS)
+_METAFIELDS = text("SELECT id, metafields FROM products WHERE shop = :shop AND id = ANY(:ids)").bindparams(IDS)
+
+
+def metafields(db: Connection, shop: str, ids: Collection[int]) -> dict[int, ProductMetafields | None]:
+    """The facet `metafields` alone; None while it is unknown."""
+    rows = db.execute(_METAFIELDS, {"shop": shop, "ids": list(ids)})
+    return {row.id: stored.load_metafields(row.id, row.metafields) for row in rows}
+
+
+# From the cores, not from `variants`: that one knows a single product for a variant, whoever else claims it.
+_VARIANT_IDS = text("""
+    SELECT products.id AS product_id, CAST(variant ->> 'id' AS bigint) AS id
+    FROM products CROSS JOIN LATERAL jsonb_array_elements(core -> 'variants') AS variant
+    WHERE shop = :shop AND products.id = ANY(:ids) AND removed_at IS NULL
+""").bindparams(IDS)
 
 
 def variant_ids(db: Connection, shop: str, ids: Collection[int]) -> dict[int, list[int]]:

@@ -16,9 +16,19 @@ def dump_product(product: Product) -> bytes:
     return orjson.dumps(product)
 
 
-def content_hash(dumped: bytes) -> str:
-    """Tells equal content from changed content. Not a secret, not a signature."""
-    return blake2b(dumped, digest_size=16).hexdigest()
+def content_hash(product: Product) -> str:
+    """Tells changed content from content that only came another way. Not a secret, not a signature.
+
+    A webhook and GraphQL may order tags differently, and one may say "" where the other says null; an order that moves
+    nothing but `updated_at` changes nothing either.
+    """
+    variants = [
+        (v.id, v.sku or None, v.barcode or None, v.title, v.price, v.position, v.inventory_quantity, v.options)
+        for v in product.variants
+    ]
+    described = (product.title, product.handle, product.status, product.vendor or None, product.product_type or None)
+    content = orjson.dumps((described, sorted(product.tags), variants, product.updated_at is None))
+    return blake2b(content, digest_size=16).hexdigest()
 
 
 def load_product(stored: Mapping[str, Any]) -> Product:

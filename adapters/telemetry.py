@@ -3,7 +3,7 @@
 import logging
 import re
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from typing import Any, TextIO
 
 import orjson
@@ -57,15 +57,26 @@ def start_logging(process: str, *, stream: TextIO = sys.stdout, level: int = log
 
 
 def _json(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=str, option=orjson.OPT_NON_STR_KEYS).decode()
+    return orjson.dumps(event, default=str).decode()
 
 
 def scrub(_logger: Any, _method: str, event: Event) -> Event:
     """The last wall, not the first: whoever logs is expected to log ids. What looks secret or personal is blanked."""
     for key, value in event.items():
-        if isinstance(value, str):
-            event[key] = scrubbed(value)
+        if not key.startswith("_"):  # structlog's own, which no renderer shows
+            event[key] = _scrubbed_through(value)
     return event
+
+
+def _scrubbed_through(value: Any) -> Any:
+    """JSON has no exceptions or verdicts: what would be rendered as text is turned into text here, and scrubbed."""
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, Mapping):
+        return {scrubbed(str(key)): _scrubbed_through(one) for key, one in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [_scrubbed_through(one) for one in value]
+    return scrubbed(value if isinstance(value, str) else str(value))
 
 
 def scrubbed(text: str) -> str:

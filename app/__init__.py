@@ -8,7 +8,7 @@ from flask import Flask
 from adapters import telemetry
 from app import api, cli, health, problems, webhooks
 from app.office import open_office
-from settings import Settings, settings_or_exit
+from settings import BadSettings, Settings, read_settings, settings_or_exit
 
 
 def create_app() -> Flask:
@@ -20,10 +20,18 @@ def create_app() -> Flask:
 
 
 def create_command_line() -> Flask:
-    """`flask …`: stdout belongs to the answer, so nothing is logged there."""
-    settings = settings_or_exit()
+    """`flask …`: stdout belongs to the answer, so nothing is logged there.
+
+    `--help` and `ops hash-password` need no environment, and are what somebody asks who has none yet.
+    """
     telemetry.start_logging("flask", stream=sys.stderr, level=logging.WARNING)
-    return build_app(settings)
+    try:
+        return build_app(read_settings())
+    except BadSettings as problems:
+        app = Flask(__name__)
+        app.extensions["office"] = problems
+        cli.register(app)
+        return app
 
 
 def build_app(chosen: Settings) -> Flask:

@@ -6,103 +6,43 @@ Exit status: 0 fine · 1 findings · 2 usage · 3 unreachable.
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 import click
 import redis
 from flask import Flask
 from flask.cli import AppGroup
-from rich.console import Console
-from rich.table import Table
-from sqlalchemy.exc import InterfaceError, OperationalError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.security import generate_password_hash
 
-from adapters import database, inbox, shops
+from adapters import database, inbox, runs, shops
 from adapters.inbox import Filter
-from adapters.shops import Shop
 from app import lookup
 from app.api import dump
+from app.cli_runs import feeds_group, gaps, runs_group
+from app.command import AS_JSON, FINDINGS, cell, full_domain, known_shop, reaching, show, table
 from app.office import office
 from app.webhooks import SHOP
 from domain.topics import ROUTES
 
 P = ParamSpec("P")
 R = TypeVar("R")
-FINDINGS, USAGE, UNREACHABLE = 1, 2, 3
-
 shops_group = AppGroup("shops", help="The shops that are served.")
 deliveries_group = AppGroup("deliveries", help="What was received and what became of it.")
 ops_group = AppGroup("ops", help="The on-call console.")
 
 
 def register(app: Flask) -> None:
-    for command in (migrate, look_up, explain, shops_group, deliveries_group, ops_group):
+    for command in (migrate, look_up, explain, gaps, shops_group, feeds_group, runs_group, deliveries_group, ops_group):
         app.cli.add_command(command)
 
 
-def reaching(command: Callable[P, R]) -> Callable[P, R]:
-    """A neighbour that does not answer is one sentence and exit status 3, not a traceback."""
-
-    @wraps(command)
-    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
-        try:
-            return command(*args, **kwargs)
-        except (OperationalError, InterfaceError, PoolTimeout) as error:
-            click.echo(f"Postgres does not answer ({type(error).__name__}). Check DATABASE_URL.", err=True)
-        except redis.RedisError as error:
-            click.echo(f"Redis does not answer ({type(error).__name__}). Check REDIS_URL.", err=True)
-        sys.exit(UNREACHABLE)
-
-    return wrapped
-
-
-AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
-
-
-def show(value: Any, as_json: bool, otherwise: Callable[[], None]) -> None:
-    if as_json:
-        click.echo(dump(value, indent=True).decode())
-    else:
-        otherwise()
-
-
-def table(columns: list[str], rows: list[list[Any]], empty: str) -> None:
-    if not rows:
-        click.echo(empty)
-        return
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        drawn.add_column(column, no_wrap=True)
-    for row in rows:
-        drawn.add_row(*(_cell(value) for value in row))
-    # Into a pipe or a file nothing is cut; a terminal has its width.
-    Console(width=None if sys.stdout.isatty() else 400).print(drawn)
-
-
-def _cell(value: Any) -> str:
-    if isinstance(value, datetime):
-        return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-    return "" if value is None else str(value)
-
-
-def known_shop(domain: str) -> Shop:
-    """The shop, by domain or by its first word. Unknown: usage error with what there is."""
-    full = domain.lower() if "." in domain else f"{domain.lower()}.myshopify.com"
-    with office().db.connect() as db:
-        shop = shops.find(db, office().vault, full)
-    if shop is None:
-        raise click.UsageError(f"{full} is not known. `flask shops list` shows who is.")
-    return shop
-
-
 @click.command("migrate")
+@AS_JSON
 @reaching
-def migrate() -> None:
+def migrate(as_json: bool) -> None:
     """Bring the database's schema to the newest revision."""
     database.migrate(office().settings.database_url)
-    click.echo("The schema is current.")
+    show({"current": True}, as_json, lambda: click.echo("The schema is current."))
 
 
 @shops_group.command("add")
@@ -111,13 +51,14 @@ def migrate() -> None:
 @AS_JSON
 @reaching
 def add_shop(domain: str, token: str, as_json: bool) -> None:
-    """Install DOMAIN, or give it a new token; its waiting mail is due at once."""
+    """Install DOMAIN, or give it a new token: both feeds are imported, and waiting mail is due at once."""
     domain = domain.lower()
     if not SHOP.fullmatch(domain):
         raise click.UsageError("DOMAIN is the shop's myshopify.com domain, for example acme.myshopify.com.")
     desk = office()
     with desk.db.begin() as db:
         shops.add(db, desk.vault, domain, token)
+        runs.open_feeds(db, domain)
         inbox.hurry(db, domain)
     _ring_for(domain)
     answer = {"domain": domain, "state": "active"}
@@ -177,7 +118,7 @@ def _print_lookup(answer: Any) -> None:
     if not answer["results"]:
         click.echo(answer["absent"]["sentence"])
     for result in answer["results"]:
-        click.echo(f"{result['admin_url']}  (matched by {result['match']}, as of {_cell(result['as_of'])})")
+        click.echo(f"{result['admin_url']}  (matched by {result['match']}, as of {cell(result['as_of'])})")
         click.echo(dump(result["record"], indent=True).decode())
         for issue in result["issues"]:
             click.echo(f"  {issue['severity']}: {issue['sentence']} {issue['fix']}  [{issue['code']} {issue['path']}]")
@@ -206,7 +147,13 @@ def _print_explanation(answer: Any) -> None:
 
 def filters(command: Callable[P, R]) -> Callable[P, R]:
     """The same words on every command and screen."""
-    times = click.DateTime(["%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%Y-%m-%dT%H:%M:%SZ"])
+    # Whatever a screen or an answer shows can be pasted back.
+    times = click.DateTime(
+        [
+            *("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"),
+            *("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"),
+        ]
+    )
     for option in (
         click.option("--shop", help="The shop's domain."),
         click.option("--topic", type=click.Choice(sorted(ROUTES)), help="For example products/update."),
@@ -228,9 +175,7 @@ def _filter(words: dict[str, Any]) -> Filter:
     def utc(moment: datetime | None) -> datetime | None:
         return moment.replace(tzinfo=UTC) if moment else None
 
-    domain = words["shop"]
-    if domain and "." not in domain:
-        domain = f"{domain}.myshopify.com"
+    domain = full_domain(words["shop"]) if words["shop"] else None
     return Filter(
         shop=domain,
         topic=words["topic"],
@@ -270,7 +215,7 @@ def show_delivery(delivery: int, as_json: bool) -> None:
     if not found:
         click.echo(f"There is no delivery {delivery}.", err=True)
         sys.exit(FINDINGS)
-    lines = "\n".join(f"{name:14} {_cell(value)}" for name, value in found[0].items())
+    lines = "\n".join(f"{name:14} {cell(value)}" for name, value in found[0].items())
     show(found[0], as_json, lambda: click.echo(lines))
 
 
@@ -313,6 +258,8 @@ def dismiss(reason: str, yes: bool, as_json: bool, **words: Any) -> None:
 
 @ops_group.command("hash-password")
 @click.password_option(help="Asked for when not given.")
-def hash_password(password: str) -> None:
+@AS_JSON
+def hash_password(password: str, as_json: bool) -> None:
     """A hash for OPS_USERS."""
-    click.echo(generate_password_hash(password))
+    hashed = generate_password_hash(password)
+    show({"hash": hashed}, as_json, lambda: click.echo(hashed))

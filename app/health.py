@@ -44,6 +44,7 @@ def _redis_answers() -> bool:
 @blueprint.get("/metrics")
 def metrics() -> Response:
     """Prometheus text: what all processes counted, and what waits now. Half an answer is better than none."""
+    office().figures.hand_over()
     registry = CollectorRegistry()
     registry.register(_Collected([*_counted(office()), *_waiting(office())]))
     return current_app.response_class(generate_latest(registry), mimetype="text/plain; version=0.0.4")

@@ -14,7 +14,7 @@ from adapters.budget import Budget
 from adapters.figures import Figures
 from adapters.frontdesk import FrontDesk
 from adapters.vault import Vault
-from settings import Settings
+from settings import BadSettings, Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,5 +48,8 @@ def open_office(settings: Settings) -> Office:
 
 
 def office() -> Office:
-    """The current application's."""
-    return cast("Office", current_app.extensions["office"])
+    """The current application's. Raises BadSettings on a command line without an environment."""
+    desk = current_app.extensions["office"]
+    if isinstance(desk, BadSettings):
+        raise desk
+    return cast("Office", desk)

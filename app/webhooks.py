@@ -41,6 +41,7 @@ class Refused(Exception):
 def receive() -> Response:
     started = time.monotonic()
     desk = office()
+    desk.frontdesk.open()
     family = family_of(request.headers)
     topic = request.headers.get(family.topic, "")
     try:

@@ -34,6 +34,7 @@ class Waiting:
     triggered_at: datetime
     received_at: datetime
     body_bytes: int = 0
+    run: int | None = None
 
     @property
     def act(self) -> Act:

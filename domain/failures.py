@@ -12,7 +12,7 @@ class Transient(Exception):
     """The world is in the way. The same delivery may succeed later.
 
     `retry_after`: seconds before it makes sense to try again, None when nobody said. `counts`: whether this was an
-    attempt of the delivery's; a shop that has to wait is no fault of its deliveries.
+    attempt of the delivery's, after which it waits longer than before; who says when to come back counts none.
     """
 
     counts = True
@@ -47,8 +47,6 @@ class ShopUnreachable(Transient):
 class TokenDead(Transient):
     """Shopify no longer takes the token: the shop must be parked until it has a new one."""
 
-    counts = False
-
 
 class AppRefused(TokenDead):
     """Shopify does not know the app's key and secret, or the shop has uninstalled the app."""
@@ -57,13 +55,9 @@ class AppRefused(TokenDead):
 class ShopFrozen(Transient):
     """The shop itself is closed to us: unpaid, locked, forbidden or gone. Ask rarely."""
 
-    counts = False
-
 
 class AccessDenied(Transient):
     """A scope or the approval for protected customer data is missing. Granting it heals what waits."""
-
-    counts = False
 
 
 class IdTokenRefused(Permanent):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from domain.failures import Permanent
+
 
 class Act(StrEnum):
     """What a delivery asks of the turn that serves it."""
@@ -26,7 +28,7 @@ class Act(StrEnum):
     REPORT_CUSTOMER = "report_customer"  # customers/data_request
 
 
-class Unreadable(Exception):
+class Unreadable(Permanent):
     """A genuine body that this topic cannot have. The message is a plain sentence without the body's content."""
 
 
@@ -101,12 +103,13 @@ ROUTES: Mapping[str, Route] = {
     "customers/redact": Route(Act.REDACT_CUSTOMER, "customers", _CONCERNED),
     "shop/redact": Route(Act.REDACT_SHOP, None, None),
     # Ours: what a run, a replay or the mirror itself asks to be read from Shopify. No webhook carries these topics.
+    "product/read": Route(Act.CORE, "products", None, keeps_body=True),
     "product/fetch": Route(Act.FETCH, "products", None),
     "product/metafields": Route(Act.METAFIELDS, "products", None),
     "customer/fetch": Route(Act.FETCH, "customers", None),
 }
 
-OURS = frozenset({"product/fetch", "product/metafields", "customer/fetch"})
+OURS = frozenset({"product/read", "product/fetch", "product/metafields", "customer/fetch"})
 SHOPIFYS: Mapping[str, Route] = {topic: route for topic, route in ROUTES.items() if topic not in OURS}
 
 COMPLIANCE = frozenset({Act.REDACT_CUSTOMER, Act.REDACT_SHOP, Act.REPORT_CUSTOMER})

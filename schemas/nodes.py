@@ -131,6 +131,23 @@ def read_product_node_metafields(node: Any) -> ProductMetafields | None:
     return read if len(read.by_variant) == len(variants) else None
 
 
+def node_id(node: Any) -> int | None:
+    """The number in a node's gid, or None."""
+    return as_id(node.get("id")) if isinstance(node, dict) else None
+
+
+def node_time(node: Any) -> datetime | None:
+    """A node's `updatedAt`, or None when it has no believable one."""
+    read, _ = load(_CUSTOMER, {"updatedAt": node.get("updatedAt")})
+    moment: datetime | None = read.get("updated_at")
+    return moment
+
+
+def read_customer_metafields(node: Any) -> tuple[Metafield, ...]:
+    """The sparklayer metafields of a Customer node."""
+    return _metafields(node)
+
+
 def read_customer_probe(node: Any) -> Probe | None:
     """Who belongs is judged by this alone; tags or keys that were not answered stay unknown."""
     customer_id = as_id(node.get("id")) if isinstance(node, dict) else None

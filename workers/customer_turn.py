@@ -15,26 +15,19 @@ from domain.customer_checks import check_customer
 from domain.deliveries import Fold, Outcome, Verdict, Waiting
 from domain.eligibility import Eligibility, judge
 from domain.failures import Permanent, ShopUnreachable, Throttled, Transient
-from domain.issues import Issue, Translation
-from domain.records import Customer
+from domain.issues import Issue
 from domain.settlement import ABSENT, Step, settle
 from domain.topics import Act
 from domain.versions import Version
 from schemas import nodes
+from workers import repairs
 from workers.gathering import Candidate, Gathered, newest, verdicts_of
 from workers.product_turn import token_of
+from workers.repairs import CustomerPlan, Judged
 from workers.workshop import Workshop
 
 FEED = "customers"
 GONE = "deleted in Shopify"
-
-
-@dataclass(frozen=True, slots=True)
-class Judged:
-    """A customer as read. `customer` is None for those who do not belong: nothing of theirs is carried further."""
-
-    eligibility: Eligibility
-    customer: Translation[Customer] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +113,7 @@ def _held_up_or(
         return {}
     try:
         answered = ask(workshop, shop, ids)
+        found.answered = True
     except Throttled as throttled:
         answered = dict(throttled.found)
         found.hold_up((d for i in ids if i not in answered for d in by_id[i].asked), throttled)
@@ -153,6 +147,7 @@ def write(db: Connection, vault: Vault, shop: Shop, findings: Sequence[CustomerF
     mine = [finding for finding in findings if all(d.id in locked for d in finding.fold.deliveries)]
     held = mirror_customers.hold(db, shop.domain, (finding.fold.resource_id for finding in mine))
     plans = [_plan(vault, shop, finding, held.get(finding.fold.resource_id)) for finding in mine]
+    repairs.note_customers(db, vault, shop.domain, plans, held)
     _write_plans(db, vault, shop, plans, held)
     verdicts: dict[int, Verdict] = {}
     for plan in plans:
@@ -161,28 +156,17 @@ def write(db: Connection, vault: Vault, shop: Shop, findings: Sequence[CustomerF
     return verdicts
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be written of one customer, and what that makes of their deliveries."""
-
-    id: int
-    step: Step
-    best: Candidate[Judged]
-    member: Membership | None
-    verdicts: dict[int, Verdict]
-
-
-def _plan(vault: Vault, shop: Shop, finding: CustomerFinding, held: HeldCustomer | None) -> Plan:
+def _plan(vault: Vault, shop: Shop, finding: CustomerFinding, held: HeldCustomer | None) -> CustomerPlan:
     best = newest(finding.candidates)
     assert best is not None  # a finding without candidates is never made
     i = finding.fold.resource_id
     if held and held.redacted:
         refused = Verdict(Outcome.FILTERED, "this customer's data was redacted; nothing is imported again")
-        return Plan(i, Step.NOTHING, best, None, {d.id: refused for d in finding.fold.deliveries})
+        return CustomerPlan(i, Step.NOTHING, best, None, {d.id: refused for d in finding.fold.deliveries})
     member = _membership(best)
     content = mirror_customers.fingerprint(vault, shop.domain, member.customer) if member else None
     step = settle(held.held if held else ABSENT, best.version, content)
-    return Plan(i, step, best, member, verdicts_of(finding.fold, best, _verdict(step, best, held)))
+    return CustomerPlan(i, step, best, member, verdicts_of(finding.fold, best, _verdict(step, best, held)))
 
 
 def _membership(best: Candidate[Judged]) -> Membership | None:
@@ -206,7 +190,7 @@ def _verdict(step: Step, best: Candidate[Judged], held: HeldCustomer | None) -> 
 
 
 def _write_plans(
-    db: Connection, vault: Vault, shop: Shop, plans: Sequence[Plan], held: Mapping[int, HeldCustomer]
+    db: Connection, vault: Vault, shop: Shop, plans: Sequence[CustomerPlan], held: Mapping[int, HeldCustomer]
 ) -> None:
     acting = [plan for plan in plans if plan.step is not Step.NOTHING]
     members = [plan.member for plan in acting if plan.step is Step.WRITE and plan.member]
@@ -226,7 +210,7 @@ def _write_plans(
     _renew_clashes(db, shop.domain, before | {index for index in emails if index})
 
 
-def _absence(plan: Plan, held: HeldCustomer | None) -> Absence:
+def _absence(plan: CustomerPlan, held: HeldCustomer | None) -> Absence:
     judged = plan.best.record
     was_here = held is not None and held.was_here
     reason = judged.eligibility.sentence if judged else GONE

@@ -1,12 +1,14 @@
 """What a turn finds out before it writes: candidates for each resource, outside any transaction."""
 
 import traceback
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from sqlalchemy.exc import DBAPIError
+from rq.timeouts import JobTimeoutException
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from domain.deliveries import Fold, Outcome, Verdict, Waiting
 from domain.failures import Transient
@@ -29,11 +31,15 @@ class Candidate(Generic[R]):
 
 @dataclass(slots=True)
 class Gathered(Generic[F]):
-    """`findings` go on to be written. `dead` are decided already; `held_up` wait for the world to get better."""
+    """`findings` go on to be written. `dead` are decided already; `held_up` wait for the world to get better.
+
+    `answered`: Shopify was asked, and took the token.
+    """
 
     findings: list[F] = field(default_factory=list)
     dead: dict[int, Verdict] = field(default_factory=dict)
     held_up: dict[int, tuple[Waiting, Transient]] = field(default_factory=dict)
+    answered: bool = False
 
     def hold_up(self, deliveries: Iterable[Waiting], why: Transient) -> None:
         for delivery in deliveries:
@@ -78,5 +84,29 @@ def sqlstate(error: BaseException) -> str | None:
     return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
-def missing(wanted: Iterable[int], found: Mapping[int, object]) -> list[int]:
-    return [i for i in wanted if i not in found]
+# https://www.postgresql.org/docs/current/errcodes-appendix.html: connections, resources, operator, deadlocks, locks
+_WORLD = ("08", "53", "57P", "40", "55P03")
+
+
+def is_the_worlds_fault(error: Exception) -> bool:
+    """Nothing about the rows: the same batch may pass later. A cancelled statement (57014) may be one row's doing."""
+    if isinstance(error, PoolTimeout | JobTimeoutException):
+        return True
+    if is_away(error):
+        return True
+    return (sqlstate(error) or "").startswith(_WORLD)
+
+
+def is_away(error: BaseException) -> bool:
+    """Whether the database itself is unreachable, or has no room: every shop's turn would fail now.
+
+    Without a SQLSTATE a lost connection is; a value that the driver refuses to send (a NUL in a text) is the row's.
+    """
+    if isinstance(error, PoolTimeout):
+        return True
+    if not isinstance(error, DBAPIError):
+        return False
+    state = sqlstate(error)
+    if state is None:
+        return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
+    return error.connection_invalidated or state.startswith(("08", "53", "57P"))

@@ -8,19 +8,21 @@ from sqlalchemy import Connection
 
 from adapters import fetch, inbox, issue_log, mirror_products, stored
 from adapters.inbox import Arrival
-from adapters.mirror_products import CoreWrite, HeldProduct, StoredProduct
+from adapters.mirror_products import CoreWrite, HeldProduct, Renewal, StoredProduct
 from adapters.shops import Shop
 from domain.clashes import sku_clashes
 from domain.deliveries import Fold, Outcome, Verdict, Waiting
 from domain.failures import Permanent, ShopUnreachable, Throttled, TokenDead, Transient
 from domain.issues import Issue, Translation
 from domain.product_checks import check_product
-from domain.records import Product, ProductMetafields
+from domain.records import Metafield, Product, ProductMetafields
 from domain.settlement import ABSENT, Step, settle
 from domain.topics import Act
 from domain.versions import Version
 from schemas import nodes, webhooks
+from workers import repairs
 from workers.gathering import Candidate, Gathered, newest, verdicts_of, where_it_broke
+from workers.repairs import ProductPlan
 from workers.workshop import Workshop
 
 FEED = "products"
@@ -45,7 +47,7 @@ def gather(workshop: Workshop, shop: Shop, folds: Sequence[Fold]) -> Found:
     told = _read_bodies(workshop, folds, found)
     cut_off = {i for i, finding in told.items() if _is_cut_off(finding)}
     asked = [fold for fold in folds if fold.asked or fold.resource_id in cut_off]
-    fetched = _fetch_products(workshop, shop, asked, found)
+    fetched = _fetch_products(workshop, shop, asked, cut_off, found)
     wanted = [fold for fold in folds if fold.metafields or fold.asked]
     metafields = _fetch_metafields(workshop, shop, wanted, fetched, found)
     for fold in folds:
@@ -77,10 +79,14 @@ def _read_body(fold: Fold, delivery: Waiting, body: bytes | None) -> ProductFind
     if body is None:
         raise Permanent("its body is no longer kept; replay it as a refresh from Shopify")
     content = webhooks.read_body(body)
-    product = webhooks.read_product(content, delivery.received_at)
+    if delivery.topic == "product/read":
+        product = nodes.read_product_node(content, delivery.received_at)
+        carried = nodes.read_product_node_metafields(content)
+    else:
+        product = webhooks.read_product(content, delivery.received_at)
+        carried = webhooks.read_body_metafields(content)
     if product.record is None:
         raise Permanent("; ".join(issue.code for issue in product.issues) or "the body is not a product")
-    carried = webhooks.read_body_metafields(content)
     source = "run" if delivery.source == "run" else "webhook"
     candidate = Candidate(delivery.version, product, source, (delivery,))
     return ProductFinding(fold, (candidate,), (carried, delivery.triggered_at) if carried else None)
@@ -98,7 +104,9 @@ class Read:
     products: Mapping[int, Translation[Product] | None]
 
 
-def _fetch_products(workshop: Workshop, shop: Shop, folds: Sequence[Fold], found: Found) -> Read:
+def _fetch_products(
+    workshop: Workshop, shop: Shop, folds: Sequence[Fold], cut_off: Collection[int], found: Found
+) -> Read:
     """Whole products by id. The time of the read is taken before it: what changes meanwhile is newer than the read."""
     at = datetime.now(UTC)
     if not folds:
@@ -107,24 +115,23 @@ def _fetch_products(workshop: Workshop, shop: Shop, folds: Sequence[Fold], found
     got: dict[int, fetch.Node | None] = {}
     try:
         got = fetch.products(workshop.admin, shop.domain, token_of(shop), ids)
+        found.answered = True
     except Throttled as throttled:
         got = dict(throttled.found)
-        _hold_up_fetches((fold for fold in folds if fold.resource_id not in got), throttled, found)
+        for fold in folds:
+            if fold.resource_id not in got:
+                found.hold_up(_needing_fetch(fold, cut_off), throttled)
     except Transient as trouble:
-        _hold_up_fetches(folds, trouble, found)
+        for fold in folds:
+            found.hold_up(_needing_fetch(fold, cut_off), trouble)
     except Permanent as refused:
         for fold in folds:
-            found.bury(_needing_fetch(fold), str(refused))
+            found.bury(_needing_fetch(fold, cut_off), str(refused))
     return Read(at, {i: nodes.read_product_node(node, at) if node else None for i, node in got.items()})
 
 
-def _needing_fetch(fold: Fold) -> tuple[Waiting, ...]:
-    return (*fold.asked, *((fold.told,) if fold.told and fold.told.act is Act.CORE and not fold.asked else ()))
-
-
-def _hold_up_fetches(folds: Iterable[Fold], why: Transient, found: Found) -> None:
-    for fold in folds:
-        found.hold_up(_needing_fetch(fold), why)
+def _needing_fetch(fold: Fold, cut_off: Collection[int]) -> tuple[Waiting, ...]:
+    return (*fold.asked, *((fold.told,) if fold.told and fold.resource_id in cut_off else ()))
 
 
 def token_of(shop: Shop) -> str:
@@ -144,9 +151,13 @@ def _fetch_metafields(
     at = datetime.now(UTC)
     ids = [variant for of_product in variants.values() for variant in of_product]
     got: Mapping[int, fetch.Node | None] = {}
+    on_products: Mapping[int, fetch.Node | None] = {}
     why: Transient = ShopUnreachable(f"{shop.domain} did not answer in full.")
     try:
-        got = fetch.variant_metafields(workshop.admin, shop.domain, token_of(shop), ids) if ids else {}
+        on_products = fetch.product_metafields(workshop.admin, shop.domain, token_of(shop), list(variants))
+        if ids:
+            got = fetch.variant_metafields(workshop.admin, shop.domain, token_of(shop), ids)
+            found.answered = True
     except Throttled as throttled:
         got, why = throttled.found, throttled
     except Transient as trouble:
@@ -157,8 +168,9 @@ def _fetch_metafields(
     read = {}
     for fold in folds:
         of_product = variants.get(fold.resource_id, [])
-        if all(variant in got for variant in of_product):
-            read[fold.resource_id] = (_metafields(fold.resource_id, of_product, got), at)
+        if all(_is_told(got, variant) for variant in of_product):
+            on_product = on_products.get(fold.resource_id)
+            read[fold.resource_id] = (_metafields(fold.resource_id, of_product, got, on_product), at)
         else:
             found.hold_up((d for d in (*fold.metafields, *fold.asked) if d.id not in found.dead), why)
     return read
@@ -174,9 +186,23 @@ def _variants_to_ask(workshop: Workshop, shop: Shop, folds: Sequence[Fold], fetc
     return variants
 
 
-def _metafields(product_id: int, variants: Iterable[int], got: Mapping[int, fetch.Node | None]) -> ProductMetafields:
+def _is_told(got: Mapping[int, fetch.Node | None], variant: int) -> bool:
+    """A variant that is gone is told; one whose metafields are kept from us is not, and none is not the same."""
+    if variant not in got:
+        return False
+    node = got[variant]
+    return node is None or node.get("metafields") is not None
+
+
+def _metafields(
+    product_id: int, variants: Iterable[int], got: Mapping[int, fetch.Node | None], on_product: fetch.Node | None
+) -> ProductMetafields:
+    """Of all these variants; those that Shopify no longer has have none, or they would be asked about for ever."""
     answered = [node for variant in variants if (node := got.get(variant))]
-    return nodes.read_variant_metafields(product_id, answered)
+    wrongly = on_product["metafields"] if on_product else None
+    read = nodes.read_variant_metafields(product_id, answered, wrongly)
+    gone: dict[int, tuple[Metafield, ...]] = {variant: () for variant in variants if got.get(variant) is None}
+    return ProductMetafields(product_id, gone | read.by_variant, read.on_product)
 
 
 def _without(fold: Fold, found: Found) -> Fold:
@@ -227,24 +253,14 @@ def write(db: Connection, shop: Shop, findings: Sequence[ProductFinding], now: d
     mine = [finding for finding in findings if all(d.id in locked for d in finding.fold.deliveries)]
     held = mirror_products.hold(db, shop.domain, (finding.fold.resource_id for finding in mine))
     plans = [_plan(finding, held.get(finding.fold.resource_id)) for finding in mine]
-    _write_plans(db, shop.domain, plans, held, now.date())
+    repairs.note_products(db, shop.domain, plans, held)
     verdicts: dict[int, Verdict] = {}
     for plan in plans:
         verdicts |= plan.verdicts
+    # Before the writing, which may find out that there is more to ask: an ask that was just answered does not count.
     inbox.close(db, verdicts)
+    _write_plans(db, shop.domain, plans, held, now.date())
     return verdicts
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What is to be written of one product, and what that makes of its deliveries."""
-
-    id: int
-    step: Step
-    best: Candidate[Translation[Product]] | None
-    core: CoreWrite | None
-    metafields: tuple[ProductMetafields, datetime] | None
-    verdicts: dict[int, Verdict]
 
 
 _VERDICTS = {
@@ -255,7 +271,7 @@ _VERDICTS = {
 }
 
 
-def _plan(finding: ProductFinding, held: HeldProduct | None) -> Plan:
+def _plan(finding: ProductFinding, held: HeldProduct | None) -> ProductPlan:
     best = newest(finding.candidates)
     core = _core_write(best) if best else None
     step = Step.NOTHING
@@ -265,14 +281,14 @@ def _plan(finding: ProductFinding, held: HeldProduct | None) -> Plan:
     verdicts = verdicts_of(finding.fold, best, _VERDICTS[step] if best else None)
     if finding.fold.metafields:
         verdicts |= {delivery.id: _metafields_verdict(metafields) for delivery in finding.fold.metafields}
-    return Plan(finding.fold.resource_id, step, best, core, metafields, verdicts)
+    return ProductPlan(finding.fold.resource_id, step, best, core, metafields, verdicts)
 
 
 def _core_write(best: Candidate[Translation[Product]]) -> CoreWrite | None:
     if best.record is None or best.record.record is None:
         return None
     dumped = stored.dump_product(best.record.record)
-    digest = stored.content_hash(dumped)
+    digest = stored.content_hash(best.record.record)
     return CoreWrite(best.record.record, best.version, best.source, best.record.issues, dumped, digest)
 
 
@@ -295,12 +311,12 @@ def _metafields_verdict(metafields: tuple[ProductMetafields, datetime] | None) -
 
 
 def _write_plans(
-    db: Connection, shop: str, plans: Sequence[Plan], held: Mapping[int, HeldProduct], today: date
+    db: Connection, shop: str, plans: Sequence[ProductPlan], held: Mapping[int, HeldProduct], today: date
 ) -> None:
     """The database settles the races: whoever was newer meanwhile keeps the row, and nothing else is written of it."""
     writes = [plan.core for plan in plans if plan.step is Step.WRITE and plan.core]
     removed = {p.id: (p.best.version, "deleted in Shopify") for p in plans if p.step is Step.REMOVE and p.best}
-    renewed = {p.id: (p.best.version, p.best.source) for p in plans if p.step is Step.RENEW and p.best}
+    renewed = [_renewal(plan.id, plan.best) for plan in plans if plan.step is Step.RENEW and plan.best]
     written = mirror_products.write_cores(db, shop, writes)
     mirror_products.remove(db, shop, removed)
     mirror_products.renew(db, shop, renewed)
@@ -315,7 +331,14 @@ def _write_plans(
     _renew_clashes(db, shop, folds)
 
 
-def _fresh(plans: Sequence[Plan], written: set[int], held: Mapping[int, HeldProduct]) -> dict[int, StoredProduct]:
+def _renewal(product_id: int, best: Candidate[Translation[Product]]) -> Renewal:
+    product = best.record.record if best.record else None
+    return Renewal(product_id, best.version, best.source, product.updated_at if product else None)
+
+
+def _fresh(
+    plans: Sequence[ProductPlan], written: set[int], held: Mapping[int, HeldProduct]
+) -> dict[int, StoredProduct]:
     """Products that were unknown until now: what was just written of them need not be read back."""
     return {
         plan.id: StoredProduct(

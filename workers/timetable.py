@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import duties
+from workers.starts import start_due_runs, wake_for_due_steps
 from workers.sweep import sweep
 from workers.workshop import Workshop
 
@@ -26,7 +27,11 @@ class Duty:
     do: Callable[[Workshop], None]
 
 
-DUTIES = (Duty("sweep", 5.0, sweep),)
+DUTIES = (
+    Duty("sweep", 5.0, sweep),
+    Duty("start due runs", 1.0, start_due_runs),
+    Duty("wake for due steps", 0.5, wake_for_due_steps),
+)
 
 
 def keep_time(workshop: Workshop, stopping: threading.Event) -> None:

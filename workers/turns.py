@@ -9,7 +9,6 @@ from functools import partial
 from typing import TypeVar
 
 import structlog
-from rq.timeouts import JobTimeoutException
 from sqlalchemy import Connection
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -20,8 +19,8 @@ from adapters.shops import Shop
 from domain.deliveries import Fold, Outcome, Verdict, Waiting, count_outcomes, fold, has_waited_enough, next_pause
 from domain.failures import TokenDead, Transient
 from domain.topics import COMPLIANCE, Act
-from workers import customer_turn, product_turn, shop_turn
-from workers.gathering import Gathered, sqlstate, where_it_broke
+from workers import customer_turn, product_turn, runs, shop_turn
+from workers.gathering import Gathered, is_away, is_the_worlds_fault, sqlstate, where_it_broke
 from workers.workshop import Workshop, workshop
 
 log = structlog.get_logger()
@@ -39,7 +38,7 @@ stopping = threading.Event()  # set by SIGTERM: the turn at hand is finished, no
 
 
 def serve(lane: str) -> None:
-    """RQ job: turns in this lane, longest waiting shop first, until nothing is due."""
+    """RQ job: turns in this lane, longest waiting shop first, until nothing is due. Mail goes before runs."""
     shop = workshop()
     until = time.monotonic() + JOB_SECONDS
     idle_since = time.monotonic()
@@ -48,6 +47,8 @@ def serve(lane: str) -> None:
         if turn is not None:
             serve_shop(shop, lane, turn.shop)
             shop.bell.give_back(lane, turn)
+            idle_since = time.monotonic()
+        elif lane == "bulk" and runs.step(shop):
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > LINGER_SECONDS:
             break
@@ -68,13 +69,15 @@ def serve_shop(workshop: Workshop, lane: str, domain: str) -> None:
     except (DBAPIError, PoolTimeout) as error:
         # The database is away or overloaded. Everything of this turn was rolled back and still waits.
         log.warning("turn_broken_off", shop=domain, lane=lane, error=type(error).__name__, sqlstate=sqlstate(error))
-        stopping.wait(STUMBLE_SECONDS)
+        if is_away(error):
+            stopping.wait(STUMBLE_SECONDS)
     except Exception as error:  # noqa: BLE001 — a bug must not leave the shop leased, nor spin
         due = time.time() + BUG_SECONDS
         log.error("turn_failed", shop=domain, lane=lane, reason=where_it_broke(error))  # noqa: TRY400 — its text may quote
         telemetry.report(f"A turn {where_it_broke(error)}", shop=domain, lane=lane)
     if due is not None:
-        workshop.bell.ring(lane, {domain: due})
+        # To the end of the line: by the age of its mail, a shop with a long backlog would be next until it has none.
+        workshop.bell.ring(lane, {domain: max(due, time.time())})
 
 
 def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
@@ -114,12 +117,18 @@ def _note(
 
 
 def _decide_about_shop(workshop: Workshop, domain: str, deliveries: Sequence[Waiting]) -> dict[int, Verdict]:
-    verdicts = {}
+    """One by one; a notice that fails is dead alone, or no turn of this shop would ever get past it."""
+    verdicts: dict[int, Verdict] = {}
     for delivery in deliveries:
-        with workshop.db.begin() as db:
-            if inbox.lock(db, [delivery.id]):
-                verdicts[delivery.id] = shop_turn.decide(db, domain, delivery)
-                inbox.close(db, {delivery.id: verdicts[delivery.id]})
+        try:
+            with workshop.db.begin() as db:
+                if inbox.lock(db, [delivery.id]):
+                    verdicts[delivery.id] = shop_turn.decide(db, domain, delivery)
+                    inbox.close(db, {delivery.id: verdicts[delivery.id]})
+        except Exception as error:
+            if is_the_worlds_fault(error):
+                raise
+            verdicts |= _close_dead(workshop, [delivery], error)
         log.info("shop_notice", delivery=delivery.id, topic=delivery.topic, reason=verdicts.get(delivery.id))
     return verdicts
 
@@ -207,7 +216,7 @@ def _settle_undecidable(workshop: Workshop, shop: Shop, found: Gathered[F], now:
             inbox.postpone(db, seconds, reason, counts=counts)
         if any(isinstance(why, TokenDead) for _, why in found.held_up.values()) and shop.token:
             shops.needs_auth(db, workshop.vault, shop)
-        elif shop.state == "needs_auth" and shop.token and not found.held_up:
+        elif shop.state == "needs_auth" and found.answered:
             shops.recovered(db, shop.domain)
     for i, verdict in verdicts.items():
         log.warning("delivery_given_up", delivery=i, outcome=verdict.outcome.value, reason=verdict.reason)
@@ -243,7 +252,7 @@ def in_halves(
     try:
         return do(parts)
     except Exception as error:
-        if _is_the_worlds_fault(error):
+        if is_the_worlds_fault(error):
             raise
         if len(parts) == 1:
             return bury(parts[0], error)
@@ -251,28 +260,18 @@ def in_halves(
     return in_halves(parts[:middle], do, bury) | in_halves(parts[middle:], do, bury)
 
 
-# https://www.postgresql.org/docs/current/errcodes-appendix.html: connections, resources, operator, deadlocks, locks
-_WORLD = ("08", "53", "57P", "40", "55P03")
-
-
-def _is_the_worlds_fault(error: Exception) -> bool:
-    """Nothing about the rows: the same batch may pass later. A cancelled statement (57014) may be one row's doing."""
-    if isinstance(error, PoolTimeout | JobTimeoutException):
-        return True
-    if not isinstance(error, DBAPIError):
-        return False
-    state = sqlstate(error)
-    return error.connection_invalidated or state is None or state.startswith(_WORLD)
-
-
 def _bury(workshop: Workshop, one: Fold, error: Exception) -> dict[int, Verdict]:
     """Its newest delivery is dead. What it had overtaken waits on: one of those may well be sound."""
-    culprits = [one.told] if one.told else [*one.asked, *one.metafields]
+    return _close_dead(workshop, [one.told] if one.told else [*one.asked, *one.metafields], error)
+
+
+def _close_dead(workshop: Workshop, culprits: Sequence[Waiting], error: Exception) -> dict[int, Verdict]:
     reason = where_it_broke(error)
     verdicts = {delivery.id: Verdict(Outcome.DEAD, reason) for delivery in culprits}
-    log.error("delivery_dead", deliveries=list(verdicts), resource=one.resource_id, reason=reason)
     for delivery in culprits:
-        telemetry.report(f"A delivery {reason}", delivery=delivery.id, topic=delivery.topic, resource=one.resource_id)
+        about = {"delivery": delivery.id, "topic": delivery.topic, "resource": delivery.resource_id}
+        log.error("delivery_dead", **about, reason=reason)
+        telemetry.report(f"A delivery {reason}", **about)
     with workshop.db.begin() as db:
         inbox.close(db, {i: verdicts[i] for i in inbox.lock(db, verdicts)})
     return verdicts

@@ -1,0 +1,71 @@
+"""Customers beside the mirror. What a run reads of them is tags and metafields; the turn fetches those who belong."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from adapters import mirror_customers
+from adapters.mirror_customers import Absence, StoredCustomer
+from domain.eligibility import Eligibility, judge
+from domain.records import Metafield
+from domain.versions import Version
+from schemas import nodes
+from workers.reading import Comparison, Work
+
+Node = Mapping[str, Any]
+
+
+def compare(work: Work, listed: Sequence[Node], at: datetime) -> Comparison:
+    """By eligibility, `updatedAt`, tags and metafields: the last two may change without moving the time."""
+    probes = {probe.id: (probe, node) for node in listed if (probe := nodes.read_customer_probe(node))}
+    with work.workshop.db.connect() as db:
+        held = mirror_customers.load(db, work.workshop.vault, work.shop.domain, list(probes))
+    asked, bystanders = [], []
+    created = belonging = 0
+    newest = None
+    for i, (probe, node) in probes.items():
+        newest = max(filter(None, (newest, probe.updated_at)), default=None)
+        eligibility = judge(probe.tags, probe.keys, work.shop.rule)
+        known = held.get(i)
+        version = Version(probe.updated_at or at, at)
+        belonging += eligibility.belongs is True
+        if known is None and eligibility.belongs is False:
+            bystanders.append(Absence(i, version, "not_eligible", eligibility.sentence or ""))
+        elif _differs(known, eligibility, probe.tags or (), nodes.read_customer_metafields(node), version):
+            asked.append(i)
+            created += known is None or known.state != "member"
+    return Comparison(
+        seen=tuple(probes),
+        asked=asked,
+        bystanders=bystanders,
+        created=created,
+        changed=len(asked) - created,
+        belonging=belonging,
+        newest=newest,
+    )
+
+
+def _differs(
+    known: StoredCustomer | None,
+    eligibility: Eligibility,
+    tags: Sequence[str],
+    metafields: Sequence[Metafield],
+    version: Version,
+) -> bool:
+    """Unknown eligibility differs: the turn will find out."""
+    if known is None or eligibility.belongs is None:
+        return True
+    if known.redacted or known.version > version:
+        return False
+    if known.customer is None:
+        return eligibility.belongs
+    same_time = known.version.at == version.at
+    same_tags = sorted(known.customer.tags) == sorted(tags)
+    return not (
+        eligibility.belongs and same_time and same_tags and _told(known.customer.metafields) == _told(metafields)
+    )
+
+
+def _told(metafields: Sequence[Metafield]) -> set[tuple[str, str]]:
+    """Keys and values; of the login secret only that it is there, for no more of it is kept."""
+    return {(field.key, "" if field.key == "authentication" else field.value) for field in metafields}

@@ -1,0 +1,121 @@
+"""Why a run had to repair what a webhook should have told: known when old and new lie side by side, in the turn."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection
+
+from adapters import mirror_customers, mirror_products, runs, stored
+from adapters.mirror_customers import HeldCustomer, Membership, StoredCustomer
+from adapters.mirror_products import CoreWrite, HeldProduct
+from adapters.runs import Repair
+from adapters.vault import Vault
+from domain.deliveries import Verdict
+from domain.eligibility import Eligibility
+from domain.issues import Translation
+from domain.records import Customer, Product, ProductMetafields
+from domain.settlement import Step
+from domain.versions import Version
+from workers.gathering import Candidate
+
+
+@dataclass(frozen=True, slots=True)
+class ProductPlan:
+    """What is to be written of one product, and what that makes of its deliveries."""
+
+    id: int
+    step: Step
+    best: Candidate[Translation[Product]] | None
+    core: CoreWrite | None
+    metafields: tuple[ProductMetafields, datetime] | None
+    verdicts: dict[int, Verdict]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A customer as read. `customer` is None for those who do not belong: nothing of theirs is carried further."""
+
+    eligibility: Eligibility
+    customer: Translation[Customer] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CustomerPlan:
+    """What is to be written of one customer, and what that makes of their deliveries."""
+
+    id: int
+    step: Step
+    best: Candidate[Judged]
+    member: Membership | None
+    verdicts: dict[int, Verdict]
+
+
+def run_of(best: Candidate[Any] | None) -> int | None:
+    """The run whose finding won, if it was one."""
+    return next((delivery.run for delivery in best.by if delivery.run is not None), None) if best else None
+
+
+def note_products(db: Connection, shop: str, plans: Iterable[ProductPlan], held: Mapping[int, HeldProduct]) -> None:
+    """Gaps of products. Editing a variant's metafield fires nothing: only the core's changes had a webhook."""
+    by_run = [(plan, run) for plan in plans if (run := run_of(plan.best)) is not None]
+    if not by_run:
+        return
+    known = mirror_products.metafields(db, shop, [plan.id for plan, _ in by_run])
+    repairs = []
+    for plan, run in by_run:
+        silent = plan.step is Step.RENEW and _metafields_moved(plan, known.get(plan.id))
+        if silent or plan.step in (Step.WRITE, Step.REMOVE):
+            before = held.get(plan.id)
+            version = before.core.version if before else None
+            repairs.append(_repair(plan.id, run, plan.best, version, silent=silent))
+    runs.record_gaps(db, shop, "products", repairs)
+
+
+def _metafields_moved(plan: ProductPlan, known: ProductMetafields | None) -> bool:
+    """Metafields that were unknown until now are no miss of anybody's."""
+    if plan.metafields is None or known is None:
+        return False
+    return stored.dump_metafields(known) != stored.dump_metafields(plan.metafields[0])
+
+
+def note_customers(
+    db: Connection, vault: Vault, shop: str, plans: Sequence[CustomerPlan], held: Mapping[int, HeldCustomer]
+) -> None:
+    """Gaps of customers. Their metafields may change without any webhook; everything else has one."""
+    by_run = [(p, run) for p in plans if (run := run_of(p.best)) is not None and _acts(p, held.get(p.id))]
+    if not by_run:
+        return
+    before = mirror_customers.load(db, vault, shop, [plan.id for plan, _ in by_run])
+    repairs = [
+        _repair(plan.id, run, plan.best, old.version if old else None, silent=_only_metafields(plan, old))
+        for plan, run in by_run
+        for old in [before.get(plan.id)]
+    ]
+    runs.record_gaps(db, shop, "customers", repairs)
+
+
+def _acts(plan: CustomerPlan, held: HeldCustomer | None) -> bool:
+    """Whether the mirror's members change: somebody who stays outside is no gap."""
+    is_member = held is not None and held.state == "member"
+    return plan.step is Step.WRITE or (plan.step is Step.REMOVE and is_member)
+
+
+def _only_metafields(plan: CustomerPlan, old: StoredCustomer | None) -> bool:
+    if old is None or plan.best.record is None:
+        return False
+    if plan.member is None:
+        return old.rule == "metafield"
+    if old.customer is None:
+        return plan.member.rule == "metafield"
+    new = plan.member.customer
+    same_but = replace(old.customer, metafields=new.metafields, updated_at=new.updated_at, tags=new.tags)
+    return same_but == new and sorted(old.customer.tags) == sorted(new.tags)
+
+
+def _repair(record_id: int, run: int, best: Candidate[Any] | None, known: Version | None, *, silent: bool) -> Repair:
+    """`changed_at` only where Shopify's clock moved: an edit that left `updatedAt` alone has no time anybody knows."""
+    told = best is not None and best.record is not None and (known is None or best.version.at > known.at)
+    changed_at = best.version.at if best and told else None
+    return Repair(record_id, run, changed_at, known.seen if known else None, silent)

@@ -1,0 +1,272 @@
+"""Runs: read a shop, compare, and post each difference into the inbox. One step at a time; a crash repeats one step.
+
+Place (`runs.place`) by phase: begin → page … page → removals, or begin → bulk → poll → read → removals. An incremental
+run has pages alone.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import Any
+
+import structlog
+
+from adapters import fetch, inbox, listing, mirror_customers, runs, shops, telemetry
+from adapters.runs import Progress, Run
+from domain.difference import brake
+from domain.failures import AccessDenied, Permanent, TokenDead, Transient
+from workers import customer_run, product_run
+from workers.bulk_file import BulkFile
+from workers.gathering import is_the_worlds_fault, where_it_broke
+from workers.reading import Comparison, Work, difference
+from workers.workshop import Workshop
+
+log = structlog.get_logger()
+
+MOST_ATTEMPTS = 6
+BULK_BATCH = 200
+POLL_SECONDS = 1.0
+DEEPEST = 20_000  # rows; Shopify's paging ends at 25,000
+OVERLAP = timedelta(minutes=2)  # the search index lags; reading a change twice is harmless
+
+
+def step(workshop: Workshop) -> bool:
+    """Take the run that is due longest one step further; False if none is due."""
+    with workshop.db.begin() as db:
+        run = runs.claim(db)
+        shop = shops.find(db, workshop.vault, run.shop) if run else None
+    if run is None:
+        return False
+    if shop is None or shop.state == "uninstalled":
+        _fail(workshop, run, "The shop has uninstalled the app.")
+        return True
+    with structlog.contextvars.bound_contextvars(run=run.id, shop=run.shop, feed=run.feed):
+        _attempt(Work(workshop, shop, run))
+    return True
+
+
+def _attempt(work: Work) -> None:
+    """A step, or the reason why not now. Trouble of one shop costs that shop's run alone."""
+    try:
+        PHASES[work.run.place.get("phase", "begin")](work)
+    except TokenDead as dead:
+        with work.workshop.db.begin() as db:
+            shops.needs_auth(db, work.workshop.vault, work.shop)
+        _fail(work.workshop, work.run, str(dead))
+    except (AccessDenied, Permanent) as refused:
+        _fail(work.workshop, work.run, str(refused))
+    except Transient as trouble:
+        _stumble(work, trouble)
+    except Exception as error:
+        if is_the_worlds_fault(error):
+            raise
+        _fail(work.workshop, work.run, f"The run {where_it_broke(error)}")
+
+
+def _stumble(work: Work, trouble: Transient) -> None:
+    """Later again, ever more patiently; after too many tries the run has failed, and the next one begins afresh."""
+    attempts = work.run.attempts + trouble.counts
+    if attempts >= MOST_ATTEMPTS:
+        _fail(work.workshop, work.run, str(trouble))
+        return
+    pause = trouble.retry_after if trouble.retry_after is not None else min(2.0**attempts, 30.0)
+    with work.workshop.db.begin() as db:
+        runs.stumble(db, work.run, pause, str(trouble), counts=trouble.counts)
+    log.info("run_waits", seconds=round(pause, 1), reason=str(trouble))
+
+
+def _fail(workshop: Workshop, run: Run, reason: str) -> None:
+    with workshop.db.begin() as db:
+        runs.fail(db, run, reason)
+    log.warning("run_failed", run=run.id, reason=reason)
+    telemetry.report(f"A run failed: {reason}", run=run.id, shop=run.shop, feed=run.feed)
+
+
+# Phases
+
+
+def _begin(work: Work) -> None:
+    """How large is it? A large feed is read as a bulk operation, whose cost does not grow with it."""
+    if not work.run.complete:
+        _advance(work, {"phase": "page", "after": None, "since": _since(work)})
+        return
+    expected = _expected(work)
+    large = expected is None or expected > work.workshop.settings.bulk_run_records
+    place = {"phase": "bulk"} if large else {"phase": "page", "after": None}
+    _advance(work, place, expected=expected)
+
+
+def _expected(work: Work) -> int | None:
+    """What Shopify counts; None means more than it counts."""
+    count = fetch.products_count if work.run.feed == "products" else fetch.customers_count
+    return count(work.workshop.admin, work.run.shop, work.token)
+
+
+def _since(work: Work) -> str:
+    with work.workshop.db.connect() as db:
+        feed = runs.feed(db, work.run.shop, work.run.feed)
+    watermark = feed["watermark"] if feed else None
+    interval = timedelta(seconds=2 * work.workshop.settings.reconcile_seconds)
+    since = (watermark or work.shop.installed_at) - max(OVERLAP, interval)
+    return str(since.astimezone(UTC).isoformat())
+
+
+def _page(work: Work) -> None:
+    """A page of the listing: compare it, post what differs, remember where to go on."""
+    place = work.run.place
+    since = datetime.fromisoformat(place["since"]) if place.get("since") else None
+    at = datetime.now(UTC)
+    page = listing.page(work.workshop.admin, work.run.shop, work.token, work.run.feed, place.get("after"), since)
+    comparison = COMPARE_LISTED[work.run.feed](work, page.nodes, at)
+    rows = place.get("rows", 0) + len(page.nodes)
+    further: dict[str, Any] = {**place, "after": page.after, "rows": rows}
+    if page.after is None:
+        further = {"phase": "removals" if work.run.complete else "end", "belonging": place.get("belonging", 0)}
+    elif since and rows > DEEPEST and comparison.newest:
+        # Deep paging ends soon: begin again where we are, by time.
+        further = {"phase": "page", "after": None, "since": comparison.newest.isoformat(), "rows": 0}
+    further["belonging"] = place.get("belonging", 0) + comparison.belonging
+    _post(work, comparison, further)
+    if further["phase"] == "end":
+        _finish(work, max(filter(None, (comparison.newest, work.run.read_until)), default=None))
+
+
+def _bulk(work: Work) -> None:
+    at = datetime.now(UTC)
+    operation = listing.start_bulk(work.workshop.admin, work.run.shop, work.token, work.run.feed)
+    _advance(work, {**work.run.place, "phase": "poll", "operation": operation, "read_at": at.isoformat()}, pause=0.2)
+
+
+def _poll(work: Work) -> None:
+    """Ask how far it is, for the finish webhook may never come. Failed: begun again, its partial data never used."""
+    place = work.run.place
+    bulk = listing.bulk(work.workshop.admin, work.run.shop, work.token, place["operation"])
+    if bulk.status in ("CREATED", "RUNNING", "CANCELING"):
+        _advance(work, place, pause=POLL_SECONDS)
+    elif bulk.status == "COMPLETED":
+        counts = {"objects": bulk.objects, "roots": bulk.roots}
+        _advance(work, {**place, "phase": "read", "url": bulk.url, **counts}, expected=bulk.roots)
+    else:
+        tries = place.get("tries", 0) + 1
+        if tries >= 3:
+            _fail(
+                work.workshop, work.run, f"Shopify's bulk operation ended as {bulk.status} ({bulk.error}) three times."
+            )
+        else:
+            _advance(work, {"phase": "bulk", "tries": tries}, pause=2.0)
+
+
+def _read(work: Work) -> None:
+    """The whole file in one step, batch by batch. After a crash it is read again, and nothing is counted twice."""
+    place = work.run.place
+    at = datetime.fromisoformat(place["read_at"])
+    with BulkFile() as file:
+        if place["url"] is not None:
+            file.load(listing.bulk_lines(work.run.shop, place["url"]), lambda: _keep_lease(work))
+        if (file.objects, file.roots) != (place["objects"], place["roots"]):
+            raise IncompleteFile(
+                f"The bulk file of {work.run.shop} holds {file.roots} records in {file.objects} lines; "
+                f"Shopify announced {place['roots']} in {place['objects']}."
+            )
+        belonging = 0
+        for nodes in _batches(file.nodes(), BULK_BATCH):
+            _keep_lease(work)
+            comparison = COMPARE_WHOLE[work.run.feed](work, nodes, at)
+            belonging += comparison.belonging
+            _post(work, comparison, place, leased=True)
+    _advance(work, {"phase": "removals", "belonging": belonging})
+
+
+class IncompleteFile(Transient):
+    """Never compared with: a record that is missing in it would look deleted."""
+
+
+def _batches(nodes: Iterator[Mapping[str, Any]], size: int) -> Iterator[list[dict[str, Any]]]:
+    while batch := [dict(node) for node in islice(nodes, size)]:
+        yield batch
+
+
+def _keep_lease(work: Work) -> None:
+    with work.workshop.db.begin() as db:
+        runs.renew_lease(db, work.run)
+
+
+def _removals(work: Work) -> None:
+    """Only a complete read proves absence, each is asked about once more, and too many need somebody's word."""
+    run, settings = work.run, work.workshop.settings
+    with work.workshop.db.connect() as db:
+        missing = runs.unseen(db, run)
+        live = runs.live_records(db, run)
+    existing = fetch.existing(work.workshop.admin, run.shop, work.token, KINDS[run.feed], missing) if missing else set()
+    gone = [i for i in missing if i not in existing]
+    why = brake(
+        len(gone), live, run.seen, percent=settings.removal_brake_percent, records=settings.removal_brake_records
+    )
+    if why and not run.place.get("confirmed"):
+        reason = f"{why} If that is right: flask runs confirm {run.id}"
+        with work.workshop.db.begin() as db:
+            runs.fail(db, run, reason, held=True)
+        log.warning("run_held", reason=reason)
+        return
+    comparison = Comparison(asked=missing, removed=len(gone))
+    _post(work, comparison, {**run.place, "phase": "end"})
+    _finish(work, run.started_at)
+
+
+KINDS = {"products": "Product", "customers": "Customer"}
+
+
+def _end(work: Work) -> None:
+    """Reached only after a crash between the last post and the finish."""
+    _finish(work, work.run.started_at if work.run.complete else work.run.read_until)
+
+
+def _finish(work: Work, watermark: datetime | None) -> None:
+    expected = work.run.expected
+    if work.run.feed == "customers" and work.run.complete:
+        expected = work.run.place.get("belonging")  # Shopify cannot count those who belong; the run did
+    with work.workshop.db.begin() as db:
+        runs.finish(db, work.run, watermark, expected)
+    log.info("run_finished", complete=work.run.complete, trigger=work.run.trigger)
+
+
+def _advance(work: Work, place: Mapping[str, Any], *, expected: int | None = None, pause: float = 0) -> None:
+    with work.workshop.db.begin() as db:
+        runs.advance(db, work.run, place, Progress(), expected=expected, pause=pause)
+
+
+def _post(work: Work, comparison: Comparison, place: Mapping[str, Any], *, leased: bool = False) -> None:
+    """What differs goes into the inbox, what was read is noted, the place moves: all of it or nothing."""
+    run, now = work.run, datetime.now(UTC)
+    topic = "product/fetch" if run.feed == "products" else "customer/fetch"
+    signals = [difference(run, topic, i, now) for i in comparison.asked]
+    with work.workshop.db.begin() as db:
+        # A part that is read again after a crash is not counted again.
+        counts = not run.complete or runs.note_seen(db, run, comparison.seen) or not comparison.seen
+        posted = inbox.store(db, [*comparison.arrivals, *signals])
+        mirror_customers.leave(db, run.shop, comparison.bystanders)
+        progress = comparison.progress if counts else Progress()
+        runs.advance(db, run, place, progress, read_until=comparison.newest, keep_lease=leased)
+    if posted:
+        work.workshop.bell.ring("bulk", {run.shop: time.time()})
+
+
+COMPARE_LISTED: Mapping[str, Callable[[Work, Sequence[Any], datetime], Comparison]] = {
+    "products": product_run.compare_listed,
+    "customers": customer_run.compare,
+}
+COMPARE_WHOLE: Mapping[str, Callable[[Work, Sequence[Any], datetime], Comparison]] = {
+    "products": product_run.compare_whole,
+    "customers": customer_run.compare,
+}
+
+PHASES: Mapping[str, Callable[[Work], None]] = {
+    "begin": _begin,
+    "page": _page,
+    "bulk": _bulk,
+    "poll": _poll,
+    "read": _read,
+    "removals": _removals,
+    "end": _end,
+}
