@@ -1,0 +1,127 @@
+"""The figures as a table for people and as JSON for machines."""
+
+import json
+import os
+import platform
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+OURS, PLAIN = "Data Sync", "plain Flask + RQ"
+RESULTS = Path(__file__).resolve().parent / "results"
+Figures = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One line of the table. `met` is None where no goal is set."""
+
+    figure: str
+    ours: str
+    plain: str = ""
+    ratio: str = ""
+    goal: str = ""
+    met: bool | None = None
+
+
+def machine() -> Figures:
+    load = os.getloadavg()[0]
+    cores = os.cpu_count()
+    return {"system": f"{platform.system()} {platform.machine()}", "cores": cores, "load_at_start": round(load, 2)}
+
+
+def write(found: Figures, options: Figures, where: Figures, path: Path) -> None:
+    goals = [{"figure": row.figure, "goal": row.goal, "met": row.met} for row in rows(found) if row.goal]
+    at = datetime.now(UTC).isoformat(timespec="seconds")
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"at": at, "machine": where, "options": options, **found, "goals": goals}, indent=2))
+
+
+def show(found: Figures, where: Figures) -> None:
+    table = Table(header_style="bold", pad_edge=False)
+    for column in ("", OURS, PLAIN, "ratio", "goal"):
+        table.add_column(column, justify="left" if column in ("", "goal") else "right")
+    for row in rows(found):
+        table.add_row(row.figure, row.ours, row.plain, row.ratio, _goal(row))
+    width = None if Console().is_terminal else 150
+    console = Console(width=width)
+    console.print(table)
+    console.print(
+        f"{where['system']}, {where['cores']} cores shared by everything measured and the load generator "
+        f"(load average before: {where['load_at_start']}).\nMedians (lowest to highest). All deliveries arrived."
+    )
+
+
+def _goal(row: Row) -> str:
+    return "" if row.met is None else f"{row.goal} {'met' if row.met else 'MISSED'}"
+
+
+def rows(found: Figures) -> Iterator[Row]:
+    if "end_to_end" in found:
+        yield from _end_to_end(found["end_to_end"])
+    if "acknowledgement" in found:
+        yield from _acknowledgement(found["acknowledgement"])
+    if "idle" in found:
+        yield from _idle(found["idle"])
+    if "lookup" in found:
+        yield from _lookup(found["lookup"])
+    if "memory" in found:
+        yield from _memory(found["memory"])
+
+
+def _end_to_end(found: Figures) -> Iterator[Row]:
+    ours, plain = found[OURS], found[PLAIN]
+    rounds = f"{ours['deliveries_a_round']:,}", f"{plain['deliveries_a_round']:,}"
+    yield Row("End to end: deliveries a round (fewer for the slow one; rates are compared)", *rounds)
+    ratio = ours["applied_per_second"]["median"] / plain["applied_per_second"]["median"]
+    rates = _spread(ours["applied_per_second"]), _spread(plain["applied_per_second"])
+    yield Row("  first POST to last row committed, deliveries/s", *rates, f"{ratio:.1f} x", "≥ 15 x", ratio >= 15)
+    ratio = ours["accepted_per_second"]["median"] / plain["accepted_per_second"]["median"]
+    rates = _spread(ours["accepted_per_second"]), _spread(plain["accepted_per_second"])
+    yield Row("  peak accepted, answers/s (Data Sync's are durable rows)", *rates, f"{ratio:.1f} x")
+
+
+def _spread(found: dict[str, float]) -> str:
+    return f"{found['median']:,.0f} ({found['low']:,.0f} to {found['high']:,.0f})"
+
+
+def _acknowledgement(found: Figures) -> Iterator[Row]:
+    ours, plain = found[OURS], found[PLAIN]
+    offered = (f"{side['offered_per_second']:,.0f}/s for {side['seconds']:.0f} s" for side in (ours, plain))
+    yield Row("Acknowledgement at half the peak (open loop)", next(offered), next(offered))
+    for name in ("p50", "p95"):
+        yield Row(f"  {name}, ms", _ms(ours, name), _ms(plain, name))
+    met = ours["p99_ms"] <= 50
+    yield Row("  p99, ms", _ms(ours, "p99"), _ms(plain, "p99"), "", "≤ 50 ms", met)
+    left = f"{ours['unapplied_at_the_end']:,}", f"{plain['unapplied_at_the_end']:,}"
+    yield Row("  answered but not yet applied when the sending ended", *left)
+
+
+def _idle(found: Figures) -> Iterator[Row]:
+    ours, plain = found[OURS], found[PLAIN]
+    met = ours["p50_ms"] <= 250
+    yield Row("Idle: POST to lookup p50, ms", _ms(ours, "p50"), _ms(plain, "p50"), "", "≤ 250 ms", met)
+    yield Row("  p99, ms", _ms(ours, "p99"), _ms(plain, "p99"))
+
+
+def _lookup(found: Figures) -> Iterator[Row]:
+    for kind, taken in found.items():
+        if kind != "products":
+            figure = f"Lookup by {kind} among {found['products']:,} products, p50 / p95, ms"
+            both = f"{_ms(taken, 'p50')} / {_ms(taken, 'p95')}"
+            yield Row(figure, both, "", "", "p95 < 50 ms", taken["p95_ms"] < 50)
+
+
+def _memory(found: Figures) -> Iterator[Row]:
+    for name, of in found.items():
+        both = f"{of['first_mib']:.0f} → {of['last_mib']:.0f} ({of['growth_percent']:+.0f} %)"
+        yield Row(f"Memory of {name}, MiB, first → last quarter under load", both)
+
+
+def _ms(found: dict[str, float], name: str) -> str:
+    return f"{found[f'{name}_ms']:,.1f}"

@@ -1,0 +1,68 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+QUICK = CHECKOUT / "bench" / "results" / "quick.json"
+FIGURES = (
+    "first POST to last row committed",
+    "peak accepted",
+    "Acknowledgement at half the peak",
+    "p99, ms",
+    "Idle: POST to lookup p50",
+    "Lookup by sku",
+    "Lookup by id",
+    "Lookup by title prefix",
+    "Lookup by barcode",
+    "Memory of web",
+    "Memory of live",
+    "Memory of bulk",
+    "Memory of clock",
+)
+
+
+def start(*options):
+    command = [sys.executable, "-m", "bench", *options]
+    return subprocess.Popen(
+        command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+    )
+
+
+@pytest.mark.timeout(300)
+def test_the_bench_prints_every_figure_of_both_sides_and_saw_every_delivery_arrive():
+    bench = start("--quick")
+    printed, complaints = bench.communicate()
+
+    assert bench.returncode == 0, complaints
+    assert [figure for figure in FIGURES if figure not in printed] == []
+    assert "All deliveries arrived." in printed
+    written = json.loads(QUICK.read_text())
+    assert {side: of["lost"] for side, of in written["end_to_end"].items()} == {"Data Sync": 0, "plain Flask + RQ": 0}
+    assert all(of["applied_per_second"]["median"] > 0 for of in written["end_to_end"].values())
+    assert {goal["figure"].strip().partition(",")[0] for goal in written["goals"]} >= {
+        "p99",
+        "Idle: POST to lookup p50",
+    }
+
+
+@pytest.mark.timeout(120)
+def test_a_bench_that_is_interrupted_leaves_nothing_behind():
+    bench = start("--quick", "--only", "end-to-end")
+    for line in bench.stderr:
+        if line.startswith("signing"):
+            break
+    family = psutil.Process(bench.pid).children(recursive=True)
+
+    os.kill(bench.pid, signal.SIGINT)
+    bench.communicate()
+
+    assert bench.returncode == 1
+    assert len(family) > 5
+    _, left = psutil.wait_procs(family, timeout=15)
+    assert left == []
