@@ -209,6 +209,15 @@ query BulkState($id: ID!) {
 }
 """
 
+BULK_CANCEL = """
+mutation BulkCancel($id: ID!) {
+  bulkOperationCancel(id: $id) {
+    bulkOperation { id status }
+    userErrors { field message }
+  }
+}
+"""
+
 # What a bulk operation is asked for. Sizes and cursors are ignored there, and its own cost is nothing.
 BULK_QUERIES = {
     "products": """
@@ -245,3 +254,40 @@ BULK_QUERIES = {
 }
 """,
 }
+
+SUBSCRIPTIONS = """
+query Subscriptions($first: Int!, $after: String) {
+  webhookSubscriptions(first: $first, after: $after) {
+    nodes {
+      id
+      topic
+      uri
+      format
+      filter
+      includeFields
+      metafieldNamespaces
+      metafields { namespace key }
+      apiVersion { handle }
+    }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""
+
+SUBSCRIBE = """
+mutation Subscribe($topic: WebhookSubscriptionTopic!, $wish: WebhookSubscriptionInput!) {
+  answer: webhookSubscriptionCreate(topic: $topic, webhookSubscription: $wish) { userErrors { field message } }
+}
+"""
+
+CHANGE_SUBSCRIPTION = """
+mutation ChangeSubscription($id: ID!, $wish: WebhookSubscriptionInput!) {
+  answer: webhookSubscriptionUpdate(id: $id, webhookSubscription: $wish) { userErrors { field message } }
+}
+"""
+
+UNSUBSCRIBE = """
+mutation Unsubscribe($id: ID!) {
+  answer: webhookSubscriptionDelete(id: $id) { userErrors { field message } }
+}
+"""

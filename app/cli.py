@@ -19,6 +19,7 @@ from adapters.inbox import Filter
 from app import lookup
 from app.api import dump
 from app.cli_runs import feeds_group, gaps, runs_group
+from app.cli_subscriptions import subscriptions_group
 from app.command import AS_JSON, FINDINGS, cell, full_domain, known_shop, reaching, show, table
 from app.office import office
 from app.webhooks import SHOP
@@ -32,7 +33,8 @@ ops_group = AppGroup("ops", help="The on-call console.")
 
 
 def register(app: Flask) -> None:
-    for command in (migrate, look_up, explain, gaps, shops_group, feeds_group, runs_group, deliveries_group, ops_group):
+    groups = (shops_group, feeds_group, runs_group, deliveries_group, subscriptions_group, ops_group)
+    for command in (migrate, look_up, explain, gaps, *groups):
         app.cli.add_command(command)
 
 

@@ -336,6 +336,56 @@ CATALOGUE: dict[str, Entry] = {
         BOTH,
         "feed",
     ),
+    "WEBHOOK_SUBSCRIPTION_STRAY": Entry(
+        WARNING,
+        "The subscription {topic} {problem}.",
+        "Run `flask subscriptions fix` for this shop, which removes it.",
+        BOTH,
+        "feed",
+    ),
+    "WEBHOOK_SUBSCRIPTION_FLAWED": Entry(
+        WARNING,
+        "The subscription {topic} {problem}.",
+        "Run `flask subscriptions diff` for this shop, which says what to do, and `flask subscriptions fix`.",
+        BOTH,
+        "feed",
+    ),
+    "WEBHOOKS_SILENT": Entry(
+        WARNING,
+        "Shopify has told nothing of {feed} for {quiet} h, far longer than the {usual} h that are usual here; "
+        "comparisons found {missed} changes meanwhile.",
+        "If {feed} were changed since, check the app's subscriptions and its address; comparisons find what is missed.",
+        BOTH,
+        "feed",
+    ),
+    "SCOPE_MISSING": Entry(
+        ERROR,
+        "The app may not read this in the store: the access scope {scope} is missing.",
+        "Open the app in Shopify's admin and grant {scope}; a custom app gets it in its settings.",
+        BOTH,
+        "feed",
+    ),
+    "RUN_FAILED": Entry(
+        WARNING,
+        "The last comparison with the store did not succeed: {reason}.",
+        "Nothing to do if it passes: the app tries again by itself.",
+        BOTH,
+        "feed",
+    ),
+    "API_VERSION_ENDING": Entry(
+        WARNING,
+        "Shopify ends API version {version}, which the app uses, on {date}.",
+        "Whoever runs the app sets SHOPIFY_API_VERSION to a newer version and deploys it.",
+        BOTH,
+        "feed",
+    ),
+    "API_VERSION_UNSUPPORTED": Entry(
+        ERROR,
+        "Shopify does not support API version {version}, which the app uses, and answers in another one.",
+        "Whoever runs the app sets SHOPIFY_API_VERSION to a supported version and deploys it.",
+        BOTH,
+        "feed",
+    ),
 }
 
 UNLISTED = Entry(WARNING, "Something about this record is not as expected.", "Check the record in Shopify.", BOTH)

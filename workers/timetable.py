@@ -10,7 +10,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import duties
-from workers.starts import start_due_runs, wake_for_due_steps
+from workers.health import count_what_was_heard, forget_what_was_heard, wake_for_due_checks
+from workers.starts import start_due_runs, wake_for_what_is_due
 from workers.sweep import sweep
 from workers.workshop import Workshop
 
@@ -30,7 +31,10 @@ class Duty:
 DUTIES = (
     Duty("sweep", 5.0, sweep),
     Duty("start due runs", 1.0, start_due_runs),
-    Duty("wake for due steps", 0.5, wake_for_due_steps),
+    Duty("wake", 0.5, wake_for_what_is_due),
+    Duty("wake for due checks", 1.0, wake_for_due_checks),
+    Duty("count what was heard", 60.0, count_what_was_heard),
+    Duty("forget what was heard", 3_600.0, forget_what_was_heard),
 )
 
 
