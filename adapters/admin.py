@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from adapters import answers
+from adapters.breaker import Breaker
 from adapters.budget import Budget
 from adapters.wire import Limits, Refusal, Wire
-from domain.failures import QueryRefused, Throttled, TokenDead
+from domain.failures import QueryRefused, ShopParked, ShopUnreachable, Throttled, TokenDead
 
 PATIENCE = 1.0  # seconds; a longer wait is better spent on other shops
 
@@ -20,12 +21,14 @@ class AdminClient:
         origin: str,
         version: str,
         budget: Budget,
+        breaker: Breaker,
         limits: Limits | None = None,
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         self._wire = Wire(origin, limits)
         self._path = f"/admin/api/{version}/graphql.json"
         self._budget = budget
+        self._breaker = breaker
         self._sleep = sleep
 
     def query(
@@ -44,6 +47,9 @@ class AdminClient:
         again: Shopify did not run a throttled query, of all others nobody can be sure.
         """
         _check_token(shop, token)
+        left = self._breaker.seconds_open(shop)
+        if left:
+            raise ShopParked(f"{shop} did not answer lately. It is asked again in {left:.0f} s.", left)
         while True:
             wait = self._budget.reserve(shop, cost)
             if not wait:
@@ -71,6 +77,10 @@ class AdminClient:
             content = self._wire.post(shop, self._path, body, {"X-Shopify-Access-Token": token})
         except Refusal as refusal:
             raise QueryRefused(str(refusal)) from None
+        except ShopUnreachable:
+            self._breaker.failed(shop)
+            raise
+        self._breaker.answered(shop)
         answer = answers.read(shop, content)
         self._budget.report(shop, answers.throttle_status(answer))
         return answers.data(shop, answer)

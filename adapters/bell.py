@@ -8,7 +8,7 @@ waiting is next.
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -73,16 +73,16 @@ class Bell:
         """
         if not due:
             return
-        with self.redis.pipeline(transaction=False) as pipe:
-            pipe.zadd(_mail(lane), dict(due), lt=True)
-            pipe.llen(self._queues[lane].key)
-            queued = cast("int", pipe.execute()[1])
-        if queued == 0 and min(due.values()) <= time.time():
+        self.redis.zadd(_mail(lane), dict(due), lt=True)
+        if min(due.values()) <= time.time():
             self.wake(lane)
 
     def wake(self, lane: str) -> None:
-        """One job that says "somebody has mail". It carries no data and leaves no result."""
-        self._queues[lane].enqueue_call(TURN_JOB, args=(lane,), timeout=JOB_SECONDS, result_ttl=0, failure_ttl=86_400)
+        """One job that says "somebody has mail", unless one is queued. It carries no data and leaves no result."""
+        if self._queues[lane].count == 0:
+            self._queues[lane].enqueue_call(
+                TURN_JOB, args=(lane,), timeout=JOB_SECONDS, result_ttl=0, failure_ttl=86_400
+            )
 
     def take(self, lane: str, holder: str) -> Turn | None:
         """The next shop's turn, or None if no mail is due or all of it is being served."""

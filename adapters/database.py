@@ -6,7 +6,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Engine, create_engine
+from sqlalchemy import Connection, Engine, create_engine, text
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -36,6 +36,15 @@ def connect(url: str, *, pool: int = 5, statement_ms: int = 30_000, pool_seconds
             "keepalives_count": 3,
         },
     )
+
+
+def sole_writer(db: Connection, shop: str, feed: str) -> None:
+    """Until the transaction ends nobody else writes this shop's feed: the mirror has one writer at a time.
+
+    Row locks alone would let two lanes bring the same new SKU at once, neither seeing the other's.
+    """
+    statement = text("SELECT pg_advisory_xact_lock(hashtextextended(:feed_of_shop, 0))")
+    db.execute(statement, {"feed_of_shop": f"{shop}/{feed}"})
 
 
 def migrate(url: str) -> None:

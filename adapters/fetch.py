@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from adapters import documents
-from adapters.admin import AdminClient
+from adapters.admin import PATIENCE, AdminClient
 from domain.failures import QueryTooExpensive, ShopUnreachable, Throttled
 
 MOST_IDS = 250  # https://shopify.dev/docs/api/usage/limits#array-input-limits
 MOST_ROWS = 250
 COUNTS_END = 25_001  # Shopify's way of saying "more than 25,000"
+HALF_READ_PATIENCE = 5.0  # seconds a query, for what fills a bucket many times over
 PAGE_PATIENCE = 30.0  # seconds; a node that is half read would have to start all over
 
 Node = dict[str, Any]
@@ -121,9 +122,11 @@ def products(client: AdminClient, shop: str, token: str, ids: Collection[int]) -
     return _fetch(client, shop, token, ids, PRODUCTS)
 
 
-def variant_metafields(client: AdminClient, shop: str, token: str, ids: Collection[int]) -> dict[int, Node | None]:
+def variant_metafields(
+    client: AdminClient, shop: str, token: str, ids: Collection[int], patience: float = PATIENCE
+) -> dict[int, Node | None]:
     """`{id, product {id}, metafields {nodes {key type value}}}` by variant id."""
-    return _fetch(client, shop, token, ids, VARIANTS_METAFIELDS)
+    return _fetch(client, shop, token, ids, VARIANTS_METAFIELDS, patience)
 
 
 def product_metafields(client: AdminClient, shop: str, token: str, ids: Collection[int]) -> dict[int, Node | None]:
@@ -190,7 +193,9 @@ def plan(recipe: Recipe, ceiling: int, waiting: int) -> Load:
     return Load(ids, sizes, ids * (recipe.base + rows_cost))
 
 
-def _fetch(client: AdminClient, shop: str, token: str, ids: Collection[int], recipe: Recipe) -> dict[int, Node | None]:
+def _fetch(
+    client: AdminClient, shop: str, token: str, ids: Collection[int], recipe: Recipe, patience: float = PATIENCE
+) -> dict[int, Node | None]:
     """A `Throttled` after the first query carries what was found until then."""
     found: dict[int, Node | None] = {}
     waiting = list(dict.fromkeys(ids))
@@ -199,7 +204,7 @@ def _fetch(client: AdminClient, shop: str, token: str, ids: Collection[int], rec
         load = plan(recipe, ceiling, len(waiting))
         asked = waiting[: load.ids]
         try:
-            nodes = _batch(client, shop, token, recipe, asked, load)
+            nodes = _batch(client, shop, token, recipe, asked, load, patience)
             whole = [_whole(client, shop, token, recipe, node) for node in nodes]
         except QueryTooExpensive:
             ceiling = _smaller(recipe, load, load.cost // 2)
@@ -221,11 +226,11 @@ def _smaller(recipe: Recipe, load: Load, ceiling: int) -> int:
 
 
 def _batch(
-    client: AdminClient, shop: str, token: str, recipe: Recipe, asked: list[int], load: Load
+    client: AdminClient, shop: str, token: str, recipe: Recipe, asked: list[int], load: Load, patience: float
 ) -> list[Node | None]:
     """The nodes in the order asked for. An answer that is not about these ids must never be read as "gone"."""
     gids = [f"gid://shopify/{recipe.kind}/{number}" for number in asked]
-    nodes = client.query(shop, token, recipe.document, {"ids": gids, **load.sizes}, load.cost).get("nodes")
+    nodes = client.query(shop, token, recipe.document, {"ids": gids, **load.sizes}, load.cost, patience).get("nodes")
     if not isinstance(nodes, list) or len(nodes) != len(gids):
         raise _misread(shop)
     for gid, node in zip(gids, nodes, strict=True):

@@ -7,8 +7,9 @@ nothing is lost while it is away: what could not be handed over is kept.
 import threading
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 
 import orjson
 import redis
@@ -86,5 +87,7 @@ def read(client: redis.Redis) -> dict[tuple[str, str, tuple[str, ...]], float]:
     return figures
 
 
-def _field(meaning: Meaning, part: str, labels: Sequence[str]) -> str:
+@cache
+def _field(meaning: Meaning, part: str, labels: tuple[str, ...]) -> str:
+    """Labels are few by design, so are these."""
     return orjson.dumps([meaning.name, part, *labels]).decode()

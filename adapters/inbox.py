@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, RowMapping, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger, DateTime, Double, LargeBinary, Text
+from sqlalchemy.types import BigInteger, Double, LargeBinary, Text
 
 from domain.deliveries import Verdict, Waiting
 
@@ -38,40 +39,26 @@ class Arrival:
         return self.shop, self.webhook_id
 
 
-_COLUMNS = (
-    ("shop", Text),
-    ("webhook_id", Text),
-    ("event_id", Text),
-    ("topic", Text),
-    ("api_version", Text),
-    ("feed", Text),
-    ("resource_id", BigInteger),
-    ("source", Text),
-    ("lane", Text),
-    ("secret", BigInteger),
-    ("changed_at", DateTime(timezone=True)),
-    ("triggered_at", DateTime(timezone=True)),
-    ("received_at", DateTime(timezone=True)),
-    ("body", LargeBinary),
-    ("run", BigInteger),
-    ("dead_because", Text),
-)
-
-_STORE = text(f"""
+_STORE = text("""
     INSERT INTO deliveries (shop, webhook_id, event_id, topic, api_version, feed, resource_id, source, lane, secret,
-                            changed_at, triggered_at, received_at, body, run, body_bytes,
+                            changed_at, triggered_at, received_at, run, body, body_bytes,
                             state, outcome, reason, closed_at)
     SELECT shop, webhook_id, event_id, topic, api_version, feed, resource_id, source, lane, secret,
-           changed_at, triggered_at, received_at, body, run, coalesce(length(body), 0),
+           changed_at, triggered_at, received_at, run,
+           substr(CAST(:bodies AS bytea), first, size), coalesce(size, 0),
            CASE WHEN dead_because IS NULL THEN 'waiting' ELSE 'closed' END,
            CASE WHEN dead_because IS NULL THEN NULL ELSE 'dead' END,
            dead_because,
            CASE WHEN dead_because IS NULL THEN NULL ELSE received_at END
-    FROM unnest({", ".join(f":{name}" for name, _ in _COLUMNS)})
-         AS a({", ".join(name for name, _ in _COLUMNS)})
+    FROM jsonb_to_recordset(CAST(:rows AS jsonb))
+         AS r(shop text, webhook_id text, event_id text, topic text, api_version text, feed text, resource_id bigint,
+              source text, lane text, secret smallint, changed_at timestamptz, triggered_at timestamptz,
+              received_at timestamptz, run bigint, dead_because text,
+              first integer, size integer)
     ON CONFLICT (shop, webhook_id) DO NOTHING
     RETURNING shop, webhook_id
-""").bindparams(*(bindparam(name, type_=ARRAY(kind)) for name, kind in _COLUMNS))  # noqa: S608 — names of our own columns
+""").bindparams(bindparam("bodies", type_=LargeBinary))
+_FIELDS = [name for name in Arrival.__dataclass_fields__ if name != "body"]
 
 
 def store(db: Connection, arrivals: Collection[Arrival]) -> set[tuple[str, str]]:
@@ -79,10 +66,21 @@ def store(db: Connection, arrivals: Collection[Arrival]) -> set[tuple[str, str]]
 
     Sorted, so that two processes that store the same two deliveries cannot each wait for the other. DO NOTHING rather
     than counting the copy here: a conflicting row may be locked by its turn, and Shopify's answer must not wait for it.
+
+    Rows travel as one JSON parameter and all bodies as one run of bytes, cut up by the database: adapting them one by
+    one was a fifth of what the front door did.
     """
     ordered = sorted({arrival.key: arrival for arrival in arrivals}.values(), key=lambda arrival: arrival.key)
-    columns = {name: [getattr(arrival, name) for arrival in ordered] for name, _ in _COLUMNS}
-    return {(row.shop, row.webhook_id) for row in db.execute(_STORE, columns)}
+    bodies = b"".join(arrival.body or b"" for arrival in ordered)
+    rows, first = [], 1
+    for arrival in ordered:
+        row = {name: getattr(arrival, name) for name in _FIELDS}
+        if arrival.body is not None:
+            row |= {"first": first, "size": len(arrival.body)}
+            first += len(arrival.body)
+        rows.append(row)
+    values = {"rows": orjson.dumps(rows).decode(), "bodies": bodies}
+    return {(row.shop, row.webhook_id) for row in db.execute(_STORE, values)}
 
 
 _COUNT_COPIES = text("""

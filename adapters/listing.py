@@ -26,16 +26,22 @@ class Page:
 
 
 def page(
-    client: AdminClient, shop: str, token: str, feed: str, after: str | None, since: datetime | None = None
+    client: AdminClient,
+    shop: str,
+    token: str,
+    feed: str,
+    after: str | None,
+    since: datetime | None = None,
+    most: int = PAGE,
 ) -> Page:
-    """A page of a feed: all of it by id, or what changed `since`, oldest change first.
+    """A page of at most `most` rows of a feed: all of it by id, or what changed `since`, oldest change first.
 
     `since` is quoted and in UTC, without an upper bound: an unquoted time is rounded down to midnight, and a bound of
     "now" would then hide today. https://shopify.dev/docs/api/usage/search-syntax
     """
     document, cost_of_row = _LISTINGS[feed]
     query = f"updated_at:>='{since:%Y-%m-%dT%H:%M:%SZ}'" if since else None
-    first = max(LEAST_PAGE, min(PAGE, (client.ceiling(shop) - 2) // cost_of_row))
+    first = max(LEAST_PAGE, min(most, (client.ceiling(shop) - 2) // cost_of_row))
     variables = {"first": first, "after": after, "query": query, "sortKey": "UPDATED_AT" if since else "ID"}
     found = client.query(shop, token, document, variables, first * cost_of_row + 2).get(feed)
     try:
@@ -93,6 +99,11 @@ def bulk(client: AdminClient, shop: str, token: str, operation: str) -> Bulk:
         return Bulk(operation, str(found["status"]), found.get("errorCode"), objects, roots, found.get("url"))
     except (KeyError, TypeError, ValueError):
         raise ShopUnreachable(f"{shop} sent a bulk operation that cannot be read.") from None
+
+
+def cancel_bulk(client: AdminClient, shop: str, token: str, operation: str) -> None:
+    """Give an operation up; it ends as CANCELED a little later, and its place is free again."""
+    client.query(shop, token, documents.BULK_CANCEL, {"id": operation}, 10)
 
 
 def bulk_lines(shop: str, url: str) -> Iterator[dict[str, Any]]:

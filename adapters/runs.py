@@ -158,7 +158,7 @@ def finish(db: Connection, run: Run, watermark: datetime | None, expected: int |
     if row is not None:
         values = {"shop": run.shop, "feed": run.feed, "watermark": watermark, "seen": row.seen}
         db.execute(_FEED_FINISHED, values | {"expected": expected, "complete": row.complete})
-        forget_seen(db, run)
+        _forget_seen(db, run)
 
 
 def fail(db: Connection, run: Run, reason: str, *, held: bool = False) -> None:
@@ -166,8 +166,7 @@ def fail(db: Connection, run: Run, reason: str, *, held: bool = False) -> None:
     state = "held" if held else "failed"
     if db.execute(_END, {"id": run.id, "state": state, "reason": reason}).one_or_none() is not None:
         db.execute(_FEED_FAILED, {"shop": run.shop, "feed": run.feed, "reason": reason})
-        if not held:
-            forget_seen(db, run)
+        _forget_seen(db, run, but_its_own=held)
 
 
 def confirm(db: Connection, run_id: int) -> Run | None:
@@ -190,8 +189,16 @@ def note_seen(db: Connection, run: Run, ids: Collection[int]) -> int:
     return db.execute(statement, {"run": run.id, "ids": sorted(set(ids))}).rowcount if ids else 0
 
 
-def forget_seen(db: Connection, run: Run) -> None:
-    db.execute(text("DELETE FROM run_seen WHERE run = :run"), {"run": run.id})
+_FORGET = text("""
+    WITH older AS (UPDATE runs SET place = place - 'checked'
+                   WHERE shop = :shop AND feed = :feed AND state = 'held' AND id < :run RETURNING id)
+    DELETE FROM run_seen WHERE run IN (SELECT id FROM older) OR (run = :run AND NOT :but_its_own)
+""")
+
+
+def _forget_seen(db: Connection, run: Run, *, but_its_own: bool = False) -> None:
+    """Of this run and of those held before it: one of them that is confirmed after all asks about each record again."""
+    db.execute(_FORGET, {"run": run.id, "shop": run.shop, "feed": run.feed, "but_its_own": but_its_own})
 
 
 _UNSEEN = {
@@ -233,7 +240,8 @@ def open_feeds(db: Connection, shop: str) -> None:
 
 # A feed keeps its rhythm: due again one interval after it was due. Only when that has passed as well (no clock was
 # running) it starts anew, at a share of the interval that depends on the shop: a thousand shops that were all late must
-# not start together ever after. A feed whose run is still going stays due until that has ended.
+# not start together ever after. A feed whose run is still going stays due until that has ended. Until the first import
+# has succeeded there is nothing to add to, and each run is a complete one.
 _DUE = text("""
     UPDATE feeds
     SET next_run_at = CASE WHEN feeds.next_run_at + make_interval(secs => :every) > now()
@@ -241,7 +249,8 @@ _DUE = text("""
                            ELSE now() + make_interval(secs => :every * due.share) END,
         next_complete_at = CASE WHEN due.complete THEN now() + make_interval(secs => :complete_every)
                                 ELSE feeds.next_complete_at END
-    FROM (SELECT f.shop, f.feed, f.next_complete_at <= now() AS complete, f.last_complete_at IS NULL AS first,
+    FROM (SELECT f.shop, f.feed, f.last_complete_at IS NULL AS first,
+                 (f.next_complete_at <= now() OR f.last_complete_at IS NULL) AS complete,
                  (1 + abs(hashtext(f.shop || f.feed) % 1000)) / 1001.0::float8 AS share
           FROM feeds f JOIN shops s ON s.domain = f.shop AND s.state = 'active'
           WHERE f.next_run_at <= now()
@@ -343,12 +352,19 @@ def record_gaps(db: Connection, shop: str, feed_name: str, repairs: Sequence[Rep
         db.execute(_RECORD, {"shop": shop, "feed": feed_name, "rows": orjson.dumps(rows).decode()})
 
 
+# Late is what was on its way while the run repaired the record; but not what a word that came in time had overtaken.
 _GAPS = text("""
     SELECT g.feed, g.resource_id AS id, g.changed_at, g.repaired_at, g.run,
            CASE WHEN g.cause = 'never_delivered' AND EXISTS (
                     SELECT 1 FROM deliveries d
                     WHERE d.shop = g.shop AND d.resource_id = g.resource_id AND d.feed = g.feed
-                      AND d.source = 'webhook' AND d.received_at > g.repaired_at AND d.triggered_at <= g.repaired_at)
+                      AND d.source = 'webhook' AND d.received_at > g.repaired_at AND d.triggered_at <= g.repaired_at
+                      AND (g.changed_at IS NULL OR d.triggered_at >= g.changed_at)
+                      AND NOT EXISTS (
+                          SELECT 1 FROM deliveries before
+                          WHERE before.shop = d.shop AND before.resource_id = d.resource_id AND before.feed = d.feed
+                            AND before.run IS DISTINCT FROM g.run AND before.received_at <= g.repaired_at
+                            AND before.triggered_at > d.triggered_at))
                 THEN 'late' ELSE g.cause END AS cause
     FROM gaps g WHERE g.shop = :shop AND g.repaired_at >= :since ORDER BY g.id DESC LIMIT :most
 """)

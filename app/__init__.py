@@ -37,7 +37,6 @@ def create_command_line() -> Flask:
 def build_app(chosen: Settings) -> Flask:
     """The application itself. Opens no connection before one is needed."""
     app = Flask(__name__)
-    app.config.update(SECRET_KEY=chosen.secret_key, MAX_CONTENT_LENGTH=None)
     app.extensions["office"] = open_office(chosen)
     for blueprint in (webhooks.blueprint, api.blueprint, health.blueprint):
         app.register_blueprint(blueprint)

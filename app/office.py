@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from adapters import bell, database
 from adapters.admin import AdminClient
 from adapters.bell import Bell
+from adapters.breaker import Breaker
 from adapters.budget import Budget
 from adapters.figures import Figures
 from adapters.frontdesk import FrontDesk
@@ -41,7 +42,7 @@ def open_office(settings: Settings) -> Office:
         redis=client,
         bell=Bell(client),
         vault=Vault(settings.encryption_keys),
-        admin=AdminClient(settings.shopify_admin_origin, settings.shopify_api_version, Budget(client)),
+        admin=AdminClient(settings.shopify_admin_origin, settings.shopify_api_version, Budget(client), Breaker(client)),
         figures=figures,
         frontdesk=FrontDesk(inbox_db, Bell(client), figures),
     )

@@ -44,6 +44,12 @@ class ShopUnreachable(Transient):
     """No answer, or one that nobody can read: outages, time-outs, half bodies, redirects."""
 
 
+class ShopParked(ShopUnreachable):
+    """The shop did not answer lately and is left alone for a while. Nobody has asked it now: no attempt."""
+
+    counts = False
+
+
 class TokenDead(Transient):
     """Shopify no longer takes the token: the shop must be parked until it has a new one."""
 

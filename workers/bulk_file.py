@@ -48,9 +48,10 @@ class BulkFile:
             still_here()
         self._lines.execute("CREATE INDEX children ON lines (parent)")
 
-    def nodes(self) -> Iterator[dict[str, Any]]:
-        """Each record with its children, as GraphQL would have answered it."""
-        for identity, body in self._lines.execute("SELECT id, body FROM lines WHERE parent IS NULL ORDER BY rowid"):
+    def nodes(self, skip: int = 0) -> Iterator[dict[str, Any]]:
+        """Each record with its children, as GraphQL would have answered it, but for the first `skip`."""
+        roots = "SELECT id, body FROM lines WHERE parent IS NULL ORDER BY rowid LIMIT -1 OFFSET ?"
+        for identity, body in self._lines.execute(roots, (skip,)):
             yield self._node(identity, body)
 
     def _node(self, identity: str, body: bytes) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from domain.records import Metafield
 from domain.versions import Version
 from schemas import nodes
 from workers.reading import Comparison, Work
+from workers.repairs import told
 
 Node = Mapping[str, Any]
 
@@ -61,11 +62,4 @@ def _differs(
         return eligibility.belongs
     same_time = known.version.at == version.at
     same_tags = sorted(known.customer.tags) == sorted(tags)
-    return not (
-        eligibility.belongs and same_time and same_tags and _told(known.customer.metafields) == _told(metafields)
-    )
-
-
-def _told(metafields: Sequence[Metafield]) -> set[tuple[str, str]]:
-    """Keys and values; of the login secret only that it is there, for no more of it is kept."""
-    return {(field.key, "" if field.key == "authentication" else field.value) for field in metafields}
+    return not (eligibility.belongs and same_time and same_tags and told(known.customer.metafields) == told(metafields))

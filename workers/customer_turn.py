@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from adapters import fetch, inbox, issue_log, mirror_customers
+from adapters import database, fetch, inbox, issue_log, mirror_customers
+from adapters.budget import QUERY_CAP
 from adapters.mirror_customers import Absence, HeldCustomer, Membership
 from adapters.shops import Shop
 from adapters.vault import Kind, Vault
@@ -28,6 +29,7 @@ from workers.workshop import Workshop
 
 FEED = "customers"
 GONE = "deleted in Shopify"
+POINTS_EACH = 35  # of the probe and the full record of one customer, rounded up
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +72,26 @@ Answers = dict[int, tuple[datetime | None, Judged] | None]
 
 
 def _ask(workshop: Workshop, shop: Shop, folds: Sequence[Fold], found: Found, at: datetime) -> Answers:
+    """Some at a time, so that a small budget is not spent on probing the same ones again at every turn."""
+    answers: Answers = {}
+    size = _together(workshop.admin.ceiling(shop.domain))
+    for start in range(0, len(folds), size):
+        by_id = {fold.resource_id: fold for fold in folds[start : start + size]}
+        answers |= _ask_some(workshop, shop, by_id, found, at)
+        why = next((why for _, why in found.held_up.values() if isinstance(why, Throttled)), None)
+        if why is not None:
+            found.hold_up((delivery for fold in folds[start + size :] for delivery in fold.asked), why)
+            break
+    return answers
+
+
+def _together(ceiling: int) -> int:
+    """As many as one query can probe; where a query may cost less than usual, as many as can be read in full, too."""
+    return fetch.MOST_IDS if ceiling >= QUERY_CAP else max(1, ceiling // POINTS_EACH)
+
+
+def _ask_some(workshop: Workshop, shop: Shop, by_id: Mapping[int, Fold], found: Found, at: datetime) -> Answers:
     """The cheap probe for all, then the full record of those that belong."""
-    if not folds:
-        return {}
-    by_id = {fold.resource_id: fold for fold in folds}
     probed = _held_up_or(_probe, workshop, shop, list(by_id), by_id, found)
     answers: Answers = {}
     members = []
@@ -143,6 +161,7 @@ def _member(shop: Shop, node: fetch.Node, at: datetime) -> tuple[datetime | None
 
 def write(db: Connection, vault: Vault, shop: Shop, findings: Sequence[CustomerFinding]) -> dict[int, Verdict]:
     """Write what wins of each finding and close its deliveries. The verdicts that were given come back."""
+    database.sole_writer(db, shop.domain, FEED)
     locked = inbox.lock(db, (delivery.id for finding in findings for delivery in finding.fold.deliveries))
     mine = [finding for finding in findings if all(d.id in locked for d in finding.fold.deliveries)]
     held = mirror_customers.hold(db, shop.domain, (finding.fold.resource_id for finding in mine))
@@ -207,7 +226,7 @@ def _write_plans(
             found[plan.id] = (*notes, *check_customer(plan.member.customer, shop.rule))
     issue_log.replace_of_records(db, shop.domain, FEED, found)
     emails = {vault.index(shop.domain, Kind.EMAIL, member.customer.email or "") for member in members}
-    _renew_clashes(db, shop.domain, before | {index for index in emails if index})
+    renew_clashes(db, shop.domain, before | {index for index in emails if index})
 
 
 def _absence(plan: CustomerPlan, held: HeldCustomer | None) -> Absence:
@@ -219,7 +238,7 @@ def _absence(plan: CustomerPlan, held: HeldCustomer | None) -> Absence:
     )
 
 
-def _renew_clashes(db: Connection, shop: str, indexes: set[bytes]) -> None:
+def renew_clashes(db: Connection, shop: str, indexes: set[bytes]) -> None:
     """Whoever has one of these addresses now, or had it until now: flagged on every side, cleared on every side."""
     found = {}
     for index, holders in mirror_customers.holders_of_email(db, shop, indexes).items():

@@ -7,10 +7,11 @@ from typing import Any
 import orjson
 
 from adapters import fetch, mirror_products, stored
+from adapters.admin import PATIENCE
 from adapters.inbox import Arrival
 from adapters.mirror_products import HeldProduct
 from domain.difference import differs
-from domain.records import Product, ProductMetafields
+from domain.records import Metafield, Product, ProductMetafields
 from domain.settlement import ABSENT
 from domain.versions import Version
 from schemas import nodes
@@ -44,10 +45,11 @@ def _is_new(held: HeldProduct | None) -> bool:
 def _read_whole(work: Work, listed: Sequence[Node]) -> list[Node]:
     """Products with all variants and all sparklayer metafields, put together as a bulk file would have them."""
     ids = [i for node in listed if (i := nodes.node_id(node))]
+    patience = fetch.HALF_READ_PATIENCE if len(ids) == 1 else PATIENCE  # less than one cannot be asked
     products = fetch.products(work.workshop.admin, work.shop.domain, work.token, ids)
     on_product = fetch.product_metafields(work.workshop.admin, work.shop.domain, work.token, ids)
     variants = [i for node in products.values() if node for v in node["variants"]["nodes"] if (i := nodes.node_id(v))]
-    metafields = fetch.variant_metafields(work.workshop.admin, work.shop.domain, work.token, variants)
+    metafields = fetch.variant_metafields(work.workshop.admin, work.shop.domain, work.token, variants, patience)
     return [_put_together(node, on_product.get(i), metafields) for i, node in products.items() if node]
 
 
@@ -96,12 +98,22 @@ def _differs(
     version = Version(product.updated_at or at, at)
     if differs(held.core if held else ABSENT, version, stored.content_hash(product)):
         return True
-    if held is None or held.core.removed or read is None:
+    if held is None or held.core.removed:
+        return False
+    if version.at > held.core.version.at and product.updated_at:
+        return True  # nothing that we keep, but its time
+    if read is None:
         return False
     if held.metafields_seen is not None and held.metafields_seen > at:
         return False  # read again since, by somebody else
     known = metafields.get(product.id)
-    return known is None or stored.dump_metafields(known) != stored.dump_metafields(read)
+    return known is None or _told(known) != _told(read)
+
+
+def _told(metafields: ProductMetafields) -> dict[int, set[Metafield]]:
+    """By variant, those of the product itself under 0: the order in which they are listed says nothing."""
+    by_variant = {variant: set(fields) for variant, fields in metafields.by_variant.items()}
+    return by_variant | {0: set(metafields.on_product)}
 
 
 def _arrival(work: Work, product: Product, node: Node, at: datetime) -> Arrival:

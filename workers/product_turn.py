@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection
 
-from adapters import fetch, inbox, issue_log, mirror_products, stored
+from adapters import database, fetch, inbox, issue_log, mirror_products, stored
 from adapters.inbox import Arrival
 from adapters.mirror_products import CoreWrite, HeldProduct, Renewal, StoredProduct
 from adapters.shops import Shop
@@ -149,17 +149,14 @@ def _fetch_metafields(
         return {}
     variants = _variants_to_ask(workshop, shop, folds, fetched)
     at = datetime.now(UTC)
-    ids = [variant for of_product in variants.values() for variant in of_product]
     got: Mapping[int, fetch.Node | None] = {}
     on_products: Mapping[int, fetch.Node | None] = {}
     why: Transient = ShopUnreachable(f"{shop.domain} did not answer in full.")
     try:
-        on_products = fetch.product_metafields(workshop.admin, shop.domain, token_of(shop), list(variants))
-        if ids:
-            got = fetch.variant_metafields(workshop.admin, shop.domain, token_of(shop), ids)
-            found.answered = True
-    except Throttled as throttled:
-        got, why = throttled.found, throttled
+        asked = [fold.resource_id for fold in folds]
+        on_products = fetch.product_metafields(workshop.admin, shop.domain, token_of(shop), asked)
+        found.answered = True
+        got, why = _ask_about_variants(workshop, shop, variants, why)
     except Transient as trouble:
         why = trouble
     except Permanent as refused:
@@ -168,8 +165,8 @@ def _fetch_metafields(
     read = {}
     for fold in folds:
         of_product = variants.get(fold.resource_id, [])
-        if all(_is_told(got, variant) for variant in of_product):
-            on_product = on_products.get(fold.resource_id)
+        if fold.resource_id in on_products and all(_is_told(got, variant) for variant in of_product):
+            on_product = on_products[fold.resource_id]
             read[fold.resource_id] = (_metafields(fold.resource_id, of_product, got, on_product), at)
         else:
             found.hold_up((d for d in (*fold.metafields, *fold.asked) if d.id not in found.dead), why)
@@ -184,6 +181,29 @@ def _variants_to_ask(workshop: Workshop, shop: Shop, folds: Sequence[Fold], fetc
         if read and read.record:
             variants[product_id] = [variant.id for variant in read.record.variants]
     return variants
+
+
+def _ask_about_variants(
+    workshop: Workshop, shop: Shop, variants: Mapping[int, Sequence[int]], why: Transient
+) -> tuple[Mapping[int, fetch.Node | None], Transient]:
+    """What was found out until the budget ran out, and why there is no more, if so.
+
+    At least one product whole: one with a thousand variants would otherwise start all over with each turn, for ever.
+    """
+    ids = [variant for of_product in variants.values() for variant in of_product]
+    try:
+        return fetch.variant_metafields(workshop.admin, shop.domain, token_of(shop), ids), why
+    except Throttled as throttled:
+        got, why = dict(throttled.found), throttled
+        first = next((of_product for of_product in variants.values() if of_product), ())
+        rest = [variant for variant in first if variant not in got]
+        if not got or not rest:
+            return got, why
+    try:
+        more = fetch.variant_metafields(workshop.admin, shop.domain, token_of(shop), rest, fetch.HALF_READ_PATIENCE)
+        return got | more, why
+    except Throttled as again:
+        return got | dict(again.found), again
 
 
 def _is_told(got: Mapping[int, fetch.Node | None], variant: int) -> bool:
@@ -249,6 +269,7 @@ def _from_fetch(fold: Fold, fetched: Read, cut_off: Collection[int]) -> Candidat
 
 def write(db: Connection, shop: Shop, findings: Sequence[ProductFinding], now: datetime) -> dict[int, Verdict]:
     """Write what wins of each finding and close its deliveries. The verdicts that were given come back."""
+    database.sole_writer(db, shop.domain, FEED)
     locked = inbox.lock(db, (delivery.id for finding in findings for delivery in finding.fold.deliveries))
     mine = [finding for finding in findings if all(d.id in locked for d in finding.fold.deliveries)]
     held = mirror_products.hold(db, shop.domain, (finding.fold.resource_id for finding in mine))

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from adapters import mirror_customers, mirror_products, runs, stored
+from adapters import mirror_customers, mirror_products, runs
 from adapters.mirror_customers import HeldCustomer, Membership, StoredCustomer
 from adapters.mirror_products import CoreWrite, HeldProduct
 from adapters.runs import Repair
@@ -15,7 +15,7 @@ from adapters.vault import Vault
 from domain.deliveries import Verdict
 from domain.eligibility import Eligibility
 from domain.issues import Translation
-from domain.records import Customer, Product, ProductMetafields
+from domain.records import Customer, Metafield, Product, ProductMetafields
 from domain.settlement import Step
 from domain.versions import Version
 from workers.gathering import Candidate
@@ -58,26 +58,33 @@ def run_of(best: Candidate[Any] | None) -> int | None:
 
 
 def note_products(db: Connection, shop: str, plans: Iterable[ProductPlan], held: Mapping[int, HeldProduct]) -> None:
-    """Gaps of products. Editing a variant's metafield fires nothing: only the core's changes had a webhook."""
+    """Gaps of products: what differed, and be it `updatedAt` alone. Editing a variant's metafield fires nothing."""
     by_run = [(plan, run) for plan in plans if (run := run_of(plan.best)) is not None]
     if not by_run:
         return
     known = mirror_products.metafields(db, shop, [plan.id for plan, _ in by_run])
     repairs = []
     for plan, run in by_run:
-        silent = plan.step is Step.RENEW and _metafields_moved(plan, known.get(plan.id))
-        if silent or plan.step in (Step.WRITE, Step.REMOVE):
-            before = held.get(plan.id)
-            version = before.core.version if before else None
+        before = held.get(plan.id)
+        version = before.core.version if before else None
+        acts = plan.step in (Step.WRITE, Step.REMOVE)
+        silent = not acts and _metafields_moved(plan, known.get(plan.id))
+        if acts or silent or _renews(plan.step, plan.best, version):
             repairs.append(_repair(plan.id, run, plan.best, version, silent=silent))
     runs.record_gaps(db, shop, "products", repairs)
 
 
 def _metafields_moved(plan: ProductPlan, known: ProductMetafields | None) -> bool:
-    """Metafields that were unknown until now are no miss of anybody's."""
+    """Of variants: a product's own come with a webhook. What was unknown until now is no miss of anybody's."""
     if plan.metafields is None or known is None:
         return False
-    return stored.dump_metafields(known) != stored.dump_metafields(plan.metafields[0])
+    before, now = known.by_variant, plan.metafields[0].by_variant
+    return any(set(before[variant]) != set(now[variant]) for variant in before.keys() & now.keys())
+
+
+def _renews(step: Step, best: Candidate[Any] | None, known: Version | None) -> bool:
+    """Nothing that we keep has changed but Shopify's time, and of that a webhook should have told."""
+    return step is Step.RENEW and best is not None and known is not None and best.version.at > known.at
 
 
 def note_customers(
@@ -98,8 +105,9 @@ def note_customers(
 
 def _acts(plan: CustomerPlan, held: HeldCustomer | None) -> bool:
     """Whether the mirror's members change: somebody who stays outside is no gap."""
-    is_member = held is not None and held.state == "member"
-    return plan.step is Step.WRITE or (plan.step is Step.REMOVE and is_member)
+    if held is None or held.state != "member":
+        return plan.step is Step.WRITE
+    return plan.step in (Step.WRITE, Step.REMOVE) or _renews(plan.step, plan.best, held.held.version)
 
 
 def _only_metafields(plan: CustomerPlan, old: StoredCustomer | None) -> bool:
@@ -110,8 +118,15 @@ def _only_metafields(plan: CustomerPlan, old: StoredCustomer | None) -> bool:
     if old.customer is None:
         return plan.member.rule == "metafield"
     new = plan.member.customer
+    if told(old.customer.metafields) == told(new.metafields):
+        return False
     same_but = replace(old.customer, metafields=new.metafields, updated_at=new.updated_at, tags=new.tags)
     return same_but == new and sorted(old.customer.tags) == sorted(new.tags)
+
+
+def told(metafields: Iterable[Metafield]) -> set[tuple[str, str]]:
+    """Keys and values; of the login secret only that it is there, for no more of it is kept."""
+    return {(field.key, "" if field.key == "authentication" else field.value) for field in metafields}
 
 
 def _repair(record_id: int, run: int, best: Candidate[Any] | None, known: Version | None, *, silent: bool) -> Repair:

@@ -11,14 +11,16 @@ from itertools import islice
 from typing import Any
 
 import structlog
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters import fetch, inbox, listing, mirror_customers, runs, shops, telemetry
 from adapters.runs import Progress, Run
 from domain.difference import brake
-from domain.failures import AccessDenied, Permanent, TokenDead, Transient
+from domain.failures import AccessDenied, Permanent, Throttled, TokenDead, Transient
 from workers import customer_run, product_run
 from workers.bulk_file import BulkFile
-from workers.gathering import is_the_worlds_fault, where_it_broke
+from workers.gathering import is_the_worlds_fault, sqlstate, where_it_broke
 from workers.reading import Comparison, Work, difference
 from workers.workshop import Workshop
 
@@ -27,12 +29,28 @@ log = structlog.get_logger()
 MOST_ATTEMPTS = 6
 BULK_BATCH = 200
 POLL_SECONDS = 1.0
+READ_SECONDS = 20.0  # of a bulk file at a time: others wait for this worker, too
+STUCK = timedelta(minutes=30)  # without a single object more, a bulk operation is given up
+CHECKED = 250  # missing records that are asked about in one step
 DEEPEST = 20_000  # rows; Shopify's paging ends at 25,000
 OVERLAP = timedelta(minutes=2)  # the search index lags; reading a change twice is harmless
 
 
 def step(workshop: Workshop) -> bool:
-    """Take the run that is due longest one step further; False if none is due."""
+    """Take the run that is due longest one step further; False if none is due, or the database is away.
+
+    What was rolled back then is done again when the lease has run out.
+    """
+    try:
+        return _step(workshop)
+    except (DBAPIError, PoolTimeout) as error:
+        if not is_the_worlds_fault(error):
+            raise
+        log.warning("run_broken_off", error=type(error).__name__, sqlstate=sqlstate(error))
+        return False
+
+
+def _step(workshop: Workshop) -> bool:
     with workshop.db.begin() as db:
         run = runs.claim(db)
         shop = shops.find(db, workshop.vault, run.shop) if run else None
@@ -117,14 +135,22 @@ def _page(work: Work) -> None:
     place = work.run.place
     since = datetime.fromisoformat(place["since"]) if place.get("since") else None
     at = datetime.now(UTC)
-    page = listing.page(work.workshop.admin, work.run.shop, work.token, work.run.feed, place.get("after"), since)
-    comparison = COMPARE_LISTED[work.run.feed](work, page.nodes, at)
+    most = place.get("most", listing.PAGE)
+    page = listing.page(work.workshop.admin, work.run.shop, work.token, work.run.feed, place.get("after"), since, most)
+    try:
+        comparison = COMPARE_LISTED[work.run.feed](work, page.nodes, at)
+    except Throttled as throttled:
+        if most == 1:
+            raise
+        # More than the budget holds: half of it next time, or the same page would be begun for ever.
+        _advance(work, {**place, "most": max(1, min(most, len(page.nodes)) // 2)}, pause=throttled.retry_after or 1.0)
+        return
     rows = place.get("rows", 0) + len(page.nodes)
-    further: dict[str, Any] = {**place, "after": page.after, "rows": rows}
+    further: dict[str, Any] = {**place, "after": page.after, "rows": rows, "most": min(2 * most, listing.PAGE)}
     if page.after is None:
         further = {"phase": "removals" if work.run.complete else "end", "belonging": place.get("belonging", 0)}
-    elif since and rows > DEEPEST and comparison.newest:
-        # Deep paging ends soon: begin again where we are, by time.
+    elif since and rows > DEEPEST and comparison.newest and comparison.newest > since:
+        # Deep paging ends soon: begin again where we are, by time, if that is any further.
         further = {"phase": "page", "after": None, "since": comparison.newest.isoformat(), "rows": 0}
     further["belonging"] = place.get("belonging", 0) + comparison.belonging
     _post(work, comparison, further)
@@ -143,7 +169,7 @@ def _poll(work: Work) -> None:
     place = work.run.place
     bulk = listing.bulk(work.workshop.admin, work.run.shop, work.token, place["operation"])
     if bulk.status in ("CREATED", "RUNNING", "CANCELING"):
-        _advance(work, place, pause=POLL_SECONDS)
+        _advance(work, _watched(work, place, bulk.objects), pause=POLL_SECONDS)
     elif bulk.status == "COMPLETED":
         counts = {"objects": bulk.objects, "roots": bulk.roots}
         _advance(work, {**place, "phase": "read", "url": bulk.url, **counts}, expected=bulk.roots)
@@ -157,10 +183,21 @@ def _poll(work: Work) -> None:
             _advance(work, {"phase": "bulk", "tries": tries}, pause=2.0)
 
 
+def _watched(work: Work, place: Mapping[str, Any], objects: int) -> Mapping[str, Any]:
+    """The place with when the operation last got any further. One that no longer does would block the feed for days."""
+    now = datetime.now(UTC)
+    if place.get("objects") != objects:
+        return {**place, "objects": objects, "moved_at": now.isoformat()}
+    if now - datetime.fromisoformat(place["moved_at"]) < STUCK:
+        return place
+    listing.cancel_bulk(work.workshop.admin, work.run.shop, work.token, place["operation"])
+    return {**place, "moved_at": now.isoformat()}
+
+
 def _read(work: Work) -> None:
-    """The whole file in one step, batch by batch. After a crash it is read again, and nothing is counted twice."""
-    place = work.run.place
-    at = datetime.fromisoformat(place["read_at"])
+    """The file, batch by batch. After a crash, or when others had to have their turn, it is loaded and read on."""
+    place = dict(work.run.place)
+    at, until = datetime.fromisoformat(place["read_at"]), time.monotonic() + READ_SECONDS
     with BulkFile() as file:
         if place["url"] is not None:
             file.load(listing.bulk_lines(work.run.shop, place["url"]), lambda: _keep_lease(work))
@@ -169,13 +206,16 @@ def _read(work: Work) -> None:
                 f"The bulk file of {work.run.shop} holds {file.roots} records in {file.objects} lines; "
                 f"Shopify announced {place['roots']} in {place['objects']}."
             )
-        belonging = 0
-        for nodes in _batches(file.nodes(), BULK_BATCH):
+        for nodes in _batches(file.nodes(place.get("done", 0)), BULK_BATCH):
             _keep_lease(work)
             comparison = COMPARE_WHOLE[work.run.feed](work, nodes, at)
-            belonging += comparison.belonging
+            place["done"] = place.get("done", 0) + len(nodes)
+            place["belonging"] = place.get("belonging", 0) + comparison.belonging
             _post(work, comparison, place, leased=True)
-    _advance(work, {"phase": "removals", "belonging": belonging})
+            if time.monotonic() > until and place["done"] < place["roots"]:
+                _advance(work, place)
+                return
+    _advance(work, {"phase": "removals", "belonging": place.get("belonging", 0)})
 
 
 class IncompleteFile(Transient):
@@ -195,22 +235,23 @@ def _keep_lease(work: Work) -> None:
 def _removals(work: Work) -> None:
     """Only a complete read proves absence, each is asked about once more, and too many need somebody's word."""
     run, settings = work.run, work.workshop.settings
+    listed, checked = run.place.get("listed", run.seen), run.place.get("checked", 0)
     with work.workshop.db.connect() as db:
-        missing = runs.unseen(db, run)
+        gone = runs.unseen(db, run)
         live = runs.live_records(db, run)
-    existing = fetch.existing(work.workshop.admin, run.shop, work.token, KINDS[run.feed], missing) if missing else set()
-    gone = [i for i in missing if i not in existing]
-    why = brake(
-        len(gone), live, run.seen, percent=settings.removal_brake_percent, records=settings.removal_brake_records
-    )
+    if unsure := [i for i in gone if i > checked][:CHECKED]:
+        existing = fetch.existing(work.workshop.admin, run.shop, work.token, KINDS[run.feed], unsure)
+        there = Comparison(seen=sorted(existing), asked=sorted(existing))
+        _post(work, there, {**run.place, "listed": listed, "checked": unsure[-1]})
+        return
+    why = brake(len(gone), live, listed, percent=settings.removal_brake_percent, records=settings.removal_brake_records)
     if why and not run.place.get("confirmed"):
         reason = f"{why} If that is right: flask runs confirm {run.id}"
         with work.workshop.db.begin() as db:
             runs.fail(db, run, reason, held=True)
         log.warning("run_held", reason=reason)
         return
-    comparison = Comparison(asked=missing, removed=len(gone))
-    _post(work, comparison, {**run.place, "phase": "end"})
+    _post(work, Comparison(asked=gone, removed=len(gone)), {**run.place, "phase": "end"})
     _finish(work, run.started_at)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Callable, Mapping
 import orjson
 from sqlalchemy import Connection, text
 
-from adapters import shops
+from adapters import database, mirror_customers, shops
 from domain.deliveries import Outcome, Verdict, Waiting
 from domain.topics import Act
+from workers import customer_turn
 
 
 def decide(db: Connection, domain: str, delivery: Waiting) -> Verdict:
@@ -27,6 +28,9 @@ def _noted(_db: Connection, _domain: str, _delivery: Waiting) -> Verdict:
 
 def _redact_customer(db: Connection, domain: str, delivery: Waiting) -> Verdict:
     """Erase the person and leave a mark that keeps any later delivery from bringing them back."""
+    database.sole_writer(db, domain, "customers")
+    held = mirror_customers.hold(db, domain, [delivery.resource_id] if delivery.resource_id else []).values()
+    shared = {customer.email_index for customer in held if customer.email_index}
     counts = {
         "customers": _count(
             db,
@@ -52,6 +56,7 @@ def _redact_customer(db: Connection, domain: str, delivery: Waiting) -> Verdict:
             delivery,
         ),
     }
+    customer_turn.renew_clashes(db, domain, shared)
     _receipt(db, domain, delivery, counts)
     return Verdict(Outcome.APPLIED, "the customer's data is erased; see the receipt")
 
@@ -61,6 +66,8 @@ def _redact_shop(db: Connection, domain: str, delivery: Waiting) -> Verdict:
     shop = db.execute(text("SELECT state, installed_at FROM shops WHERE domain = :d FOR UPDATE"), {"d": domain}).first()
     if shop and shop.state != "uninstalled" and shop.installed_at > delivery.triggered_at:
         return Verdict(Outcome.SUPERSEDED, "the shop was installed again after this was asked")
+    for feed in ("products", "customers"):
+        database.sole_writer(db, domain, feed)
     counts = {table: _erase(db, table, domain) for table in ("products", "variants", "customers", "issues")}
     statement = text("DELETE FROM deliveries WHERE shop = :shop AND id <> :id AND topic <> ALL(:kept)")
     kept = ["shop/redact", "customers/redact", "customers/data_request"]

@@ -3,6 +3,7 @@
 import structlog
 
 from adapters import runs
+from adapters.bell import LANES
 from workers.workshop import Workshop
 
 log = structlog.get_logger()
@@ -21,8 +22,11 @@ def start_due_runs(workshop: Workshop) -> None:
         workshop.bell.wake("bulk")
 
 
-def wake_for_due_steps(workshop: Workshop) -> None:
-    """A run that waits for Shopify, or whose worker died, goes on when its time has come."""
+def wake_for_what_is_due(workshop: Workshop) -> None:
+    """Mail that was put off, and runs that wait for Shopify or whose worker died: their time comes without a bell."""
+    for lane in LANES:
+        if workshop.bell.has_due_mail(lane):
+            workshop.bell.wake(lane)
     with workshop.db.connect() as db:
         due = runs.is_due(db)
     if due:

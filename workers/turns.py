@@ -28,6 +28,7 @@ log = structlog.get_logger()
 MOST = 500  # deliveries a turn
 MOST_BYTES = 32 * 1024 * 1024  # of bodies a turn takes into memory
 JOB_SECONDS = 60.0  # then a job makes room for RQ's own housekeeping, and rings for what is left
+GATHER_SECONDS = 1.0  # what asks Shopify in the bulk lane waits for company: a query serves forty variants
 LINGER_SECONDS = 0.25
 LOOK_SECONDS = 0.02
 STUMBLE_SECONDS = 2.0
@@ -38,7 +39,7 @@ stopping = threading.Event()  # set by SIGTERM: the turn at hand is finished, no
 
 
 def serve(lane: str) -> None:
-    """RQ job: turns in this lane, longest waiting shop first, until nothing is due. Mail goes before runs."""
+    """RQ job: turns in this lane, longest waiting shop first, until nothing is due; and steps of runs beside them."""
     shop = workshop()
     until = time.monotonic() + JOB_SECONDS
     idle_since = time.monotonic()
@@ -47,8 +48,9 @@ def serve(lane: str) -> None:
         if turn is not None:
             serve_shop(shop, lane, turn.shop)
             shop.bell.give_back(lane, turn)
-            idle_since = time.monotonic()
-        elif lane == "bulk" and runs.step(shop):
+        # A turn, then a step: a long backlog does not keep runs waiting, nor a large run the mail.
+        stepped = lane == "bulk" and runs.step(shop)
+        if turn is not None or stepped:
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > LINGER_SECONDS:
             break
@@ -63,9 +65,14 @@ def serve_shop(workshop: Workshop, lane: str, domain: str) -> None:
     due: float | None = time.time() + STUMBLE_SECONDS
     try:
         with structlog.contextvars.bound_contextvars(shop=domain, lane=lane):
-            take_turn(workshop, lane, domain)
+            decided = take_turn(workshop, lane, domain)
         with workshop.db.connect() as db:
             due = inbox.next_due(db, lane, domain)
+        if due is not None and not decided:
+            # Due, and nothing could be decided: whoever else holds these rows needs time more than we need a look.
+            due = due if due > time.time() else time.time() + STUMBLE_SECONDS
+        elif due is not None and lane == "bulk" and len(decided) < MOST // 2:
+            due = max(due, time.time() + GATHER_SECONDS)
     except (DBAPIError, PoolTimeout) as error:
         # The database is away or overloaded. Everything of this turn was rolled back and still waits.
         log.warning("turn_broken_off", shop=domain, lane=lane, error=type(error).__name__, sqlstate=sqlstate(error))
@@ -185,15 +192,15 @@ def _serve_records(
     bury = partial(_bury, workshop)
     verdicts = in_halves(products, serve_products, bury)
     if products and lane == "live":
-        # New products ask for their metafields in the other lane.
-        workshop.bell.ring("bulk", _due_now(workshop, "bulk", shop.domain))
+        # New products ask for their metafields in the other lane, many in one query.
+        workshop.bell.ring("bulk", _due_soon(workshop, "bulk", shop.domain))
     return verdicts | in_halves(customers, serve_customers, bury)
 
 
-def _due_now(workshop: Workshop, lane: str, domain: str) -> dict[str, float]:
+def _due_soon(workshop: Workshop, lane: str, domain: str) -> dict[str, float]:
     with workshop.db.connect() as db:
         due = inbox.next_due(db, lane, domain)
-    return {} if due is None else {domain: due}
+    return {} if due is None else {domain: max(due, time.time() + GATHER_SECONDS)}
 
 
 F = TypeVar("F", product_turn.ProductFinding, customer_turn.CustomerFinding)
@@ -204,11 +211,12 @@ def _settle_undecidable(workshop: Workshop, shop: Shop, found: Gathered[F], now:
     """Close the dead, postpone the held up, and park the shop if its token is the reason."""
     verdicts = dict(found.dead)
     pauses: dict[tuple[str, bool], dict[int, float]] = {}
+    chance = random.random()  # noqa: S311 — one for all: what was held up together comes back as one turn
     for delivery, why in found.held_up.values():
         if has_waited_enough(delivery, now):
             verdicts[delivery.id] = _given_up(why)
         else:
-            pause = why.retry_after if why.retry_after is not None else next_pause(delivery.attempts, random.random())  # noqa: S311
+            pause = why.retry_after if why.retry_after is not None else next_pause(delivery.attempts, chance)
             pauses.setdefault((str(why), why.counts), {})[delivery.id] = pause
     with workshop.db.begin() as db:
         inbox.close(db, {i: verdicts[i] for i in inbox.lock(db, verdicts)})

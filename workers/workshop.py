@@ -10,6 +10,7 @@ from sqlalchemy import Engine
 from adapters import bell, database
 from adapters.admin import AdminClient
 from adapters.bell import Bell
+from adapters.breaker import Breaker
 from adapters.budget import Budget
 from adapters.figures import Figures
 from adapters.vault import Vault
@@ -43,7 +44,7 @@ def open_workshop(settings: Settings) -> Workshop:
         db=database.connect(settings.database_url, pool=2),
         bell=Bell(client),
         vault=Vault(settings.encryption_keys),
-        admin=AdminClient(settings.shopify_admin_origin, settings.shopify_api_version, Budget(client)),
+        admin=AdminClient(settings.shopify_admin_origin, settings.shopify_api_version, Budget(client), Breaker(client)),
         figures=Figures(client),
         holder=f"{socket.gethostname()}:{os.getpid()}",
     )

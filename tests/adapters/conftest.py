@@ -100,15 +100,16 @@ def budget(redis):
 
 
 @pytest.fixture
-def admin(shopify, budget):
+def admin(shopify, budget, redis):
     """admin(**limits) → a client of the scripted server."""
     from adapters.admin import AdminClient
+    from adapters.breaker import Breaker
     from adapters.wire import Limits
 
     clients = []
 
     def build(budget=budget, origin=shopify.origin, **limits):
-        clients.append(AdminClient(origin, "2026-10", budget, Limits(**limits)))
+        clients.append(AdminClient(origin, "2026-10", budget, Breaker(redis), Limits(**limits)))
         return clients[-1]
 
     yield build
