@@ -18,7 +18,8 @@ from graphql import (
 from adapters import documents
 from adapters.fetch import CUSTOMERS, PRODUCTS, PRODUCTS_METAFIELDS, VARIANTS_METAFIELDS, Recipe, Rows, plan
 
-DOCUMENTS = {name: text for name, text in vars(documents).items() if name.isupper() and not name.endswith("_PAGE") and isinstance(text, str)}
+LISTED = {name: text for name, text in vars(documents).items() if name.isupper() and isinstance(text, str)}
+DOCUMENTS = {name: text for name, text in LISTED.items() if not name.endswith("_PAGE")}
 DOCUMENTS |= {f"BULK_{feed}": text for feed, text in documents.BULK_QUERIES.items()}
 MEMBERSHIPS = Recipe("Customer", documents.MEMBERSHIPS, base=1, rows={"metafields": Rows(1, most=1)})
 RECIPES = [CUSTOMERS, PRODUCTS, PRODUCTS_METAFIELDS, VARIANTS_METAFIELDS, MEMBERSHIPS]
