@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import orjson
 from sqlalchemy import Connection, text
 
 from adapters.vault import Kind, Vault, words
@@ -60,6 +61,25 @@ _PRODUCTS: Mapping[str, tuple[str, str]] = {
         f"""SELECT id FROM products WHERE shop = :shop AND lower(core ->> 'title') LIKE :value AND {_LIVE}
             ORDER BY lower(core ->> 'title'), id LIMIT :most""",  # noqa: S608
     ),
+}
+
+
+def removed_products_by(db: Connection, shop: str, field: str, value: str | int) -> list[int]:
+    """Removed products that were known by this when they were last seen."""
+    shape = _KNOWN_BY.get(field)
+    if shape is None:
+        return []
+    query = text("""SELECT id FROM products WHERE shop = :shop AND removed_at IS NOT NULL
+                    AND core @> CAST(:known_by AS jsonb) ORDER BY removed_at DESC LIMIT :most""")
+    known_by = orjson.dumps(shape(value)).decode()
+    return [row.id for row in db.execute(query, {"shop": shop, "known_by": known_by, "most": MOST})]
+
+
+_KNOWN_BY: Mapping[str, Callable[[str | int], dict[str, Any]]] = {
+    "sku": lambda value: {"variants": [{"sku": value}]},
+    "variant_id": lambda value: {"variants": [{"id": value}]},
+    "barcode": lambda value: {"variants": [{"barcode": value}]},
+    "handle": lambda value: {"handle": value},
 }
 
 

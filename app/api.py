@@ -8,7 +8,8 @@ from typing import Any
 import orjson
 import redis
 from flask import Blueprint, Response, current_app, g, request
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import BadRequest, NotFound
 
 from adapters import issue_log, runs, shops
@@ -35,8 +36,10 @@ def authorise() -> Response | None:
     return None
 
 
-@blueprint.errorhandler(SQLAlchemyError)
-def away(_error: SQLAlchemyError) -> Response:
+@blueprint.errorhandler(OperationalError)
+@blueprint.errorhandler(InterfaceError)
+@blueprint.errorhandler(PoolTimeout)
+def away(_error: Exception) -> Response:
     answer = problem(503, "Unavailable", "The database does not answer right now. Nothing is lost; try again shortly.")
     answer.headers["Retry-After"] = "5"
     return answer

@@ -126,6 +126,12 @@ def _absent(db: Connection, vault: Vault, shop: str, feed: str, query: Query) ->
         reason = _why_absent(db, vault, shop, feed, record_id)
         if reason:
             return reason
+    if feed == "products":
+        for candidate in query.candidates:
+            for record_id in lookup.removed_products_by(db, shop, candidate.field, candidate.value):
+                gone = _held_absence(db, vault, shop, feed, record_id)
+                if gone:
+                    return gone
     kind = "product" if feed == "products" else "customer"
     return _absence("never_seen", f"No {kind} with this {_called(query)} has ever reached SparkLayer.", None)
 

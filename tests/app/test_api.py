@@ -298,6 +298,18 @@ def test_a_deleted_product_is_removed_since_shopify_said_so(mirror, door, take_t
     assert (answer["absent"]["state"], answer["absent"]["since"]) == ("removed", "2026-11-23T11:00:00Z")
 
 
+@pytest.mark.parametrize("known_by", ["sku", "barcode", "id"])
+def test_a_deleted_product_is_removed_whatever_it_was_known_by(mirror, door, take_turns, look_up, product, known_by):
+    gone = product(77, variants=[{"id": 771, "sku": "GONE-1", "barcode": "4006381333931"}])
+    mirror(gone)
+    door.post({"id": 77}, "products/delete", triggered_at="2026-11-23T11:00:00Z")
+    take_turns()
+
+    absent = look_up(str({"id": 771, "sku": "GONE-1", "barcode": "4006381333931"}[known_by]))["absent"]
+
+    assert absent["state"] == "removed"
+
+
 # -- customers, with a pretend Shopify to ask
 
 
