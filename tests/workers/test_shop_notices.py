@@ -1,0 +1,168 @@
+"""Mail about the shop itself: uninstalled, redacted, asked for a person's data."""
+
+import pytest
+
+ADA = 5001
+EMAIL = "ada@corner.example"
+
+
+@pytest.fixture
+def stocked(floor):
+    """A shop with a product and a member."""
+    floor.send("products/update", floor.body(1, 1), 1)
+    floor.change("create_customer", id=ADA, tags=["b2b"], last_name="Quillfeather", email=EMAIL)
+    floor.serve()
+    return floor
+
+
+def receipts(floor):
+    return floor.rows("SELECT topic, resource_id, counts FROM receipts WHERE shop = :shop ORDER BY id")
+
+
+def test_mail_for_a_shop_that_never_installed_is_kept_and_filtered(floor):
+    sent = floor.send("products/update", floor.body(1, 1), 1, shop="nobody.myshopify.com")
+    floor.shop = "nobody.myshopify.com"
+
+    assert floor.turn() == {sent: "filtered"}
+    assert floor.delivery(sent)["reason"] == "the shop is not known: it has not installed the app"
+    assert floor.rows("SELECT * FROM products") == []
+
+
+def test_after_an_uninstall_mail_is_filtered(stocked):
+    stocked.change("uninstall")
+    late = stocked.send("products/update", stocked.body(2, 1), 1)
+
+    outcomes = stocked.turn()
+
+    assert outcomes.pop(late) == "filtered"
+    assert list(outcomes.values()) == ["applied"]
+    assert stocked.state() == "uninstalled"
+    assert stocked.value("SELECT token FROM shops WHERE domain = :shop") is None
+    assert stocked.delivery(late)["reason"] == "the shop has uninstalled the app"
+    assert stocked.product(2) is None
+
+
+def test_a_late_notice_from_before_a_reinstall_changes_nothing(stocked):
+    from adapters import shops
+
+    stocked.change("uninstall")
+    stocked.turn()
+    with stocked.db.begin() as db:
+        shops.add(db, stocked.workshop.vault, stocked.shop, "shpat_after_the_reinstall")
+
+    late = stocked.send("app/uninstalled", {"id": 1}, 10)
+
+    assert stocked.turn() == {late: "superseded"}
+    assert stocked.state() == "active"
+
+
+def test_what_only_concerns_settings_is_noted(stocked):
+    sent = [stocked.send(topic, {"id": 1}) for topic in ("shop/update", "app/scopes_update")]
+
+    assert stocked.turn() == dict.fromkeys(sent, "unchanged")
+
+
+def test_a_customers_redaction_erases_everything_but_the_receipt(stocked):
+    stocked.send("customers/redact", {"customer": {"id": ADA, "email": EMAIL, "phone": None}})
+
+    assert list(stocked.turn().values()) == ["applied"]
+
+    assert (stocked.customer(ADA).customer, stocked.customer(ADA).redacted) == (None, True)
+    assert stocked.issues("customers", ADA) == []
+    assert receipts(stocked)[0]["counts"]["customers"] == 1
+    assert stocked.mentions("Quillfeather") == stocked.mentions(EMAIL) == []
+
+
+@pytest.mark.parametrize(
+    ("kind", "wishes"), [("edit_customer", {"first_name": "Ada"}), ("tag_customer", {"tags": ["x"]})]
+)
+def test_nothing_brings_a_redacted_customer_back(stocked, kind, wishes):
+    stocked.send("customers/redact", {"customer": {"id": ADA}})
+    stocked.turn()
+
+    stocked.change(kind, id=ADA, **wishes)
+
+    assert list(stocked.turn().values()) == ["filtered"]
+    assert stocked.customer(ADA).customer is None
+    assert stocked.customer(ADA).reason == "redacted at the request of the shop"
+
+
+def test_the_redaction_of_a_customer_never_seen_holds_too(floor):
+    floor.send("customers/redact", {"customer": {"id": ADA}})
+    floor.turn()
+
+    floor.change("create_customer", id=ADA, tags=["b2b"])
+    floor.turn()
+
+    assert floor.customer(ADA).customer is None
+    assert receipts(floor)[0]["counts"] == {"customers": 0, "issues": 0}
+
+
+def test_a_redacted_customer_no_longer_clashes_with_anyone(stocked):
+    stocked.change("create_customer", id=ADA + 1, tags=["b2b"], email=EMAIL)
+    stocked.turn()
+    assert stocked.codes("customers", ADA + 1) == stocked.codes("customers", ADA)
+    assert "EMAIL_DUPLICATE" in stocked.codes("customers", ADA + 1)
+
+    stocked.send("customers/redact", {"customer": {"id": ADA}})
+    stocked.turn()
+
+    assert "EMAIL_DUPLICATE" not in stocked.codes("customers", ADA + 1)
+
+
+def test_a_shops_redaction_erases_all_of_it_and_of_no_other(stocked, other):
+    other.send("products/update", other.body(1, 1), 1)
+    other.turn()
+    stocked.change("uninstall")
+    stocked.turn()
+
+    sent = stocked.send("shop/redact", {"shop_id": 1, "shop_domain": stocked.shop})
+
+    assert stocked.turn() == {sent: "applied"}
+    for table in ("products", "variants", "customers", "issues"):
+        assert stocked.rows(f"SELECT * FROM {table} WHERE shop = :shop") == []
+    assert stocked.rows("SELECT domain FROM shops") == [{"domain": other.shop}]
+    assert [row["topic"] for row in stocked.rows("SELECT topic FROM deliveries WHERE shop = :shop")] == ["shop/redact"]
+    assert receipts(stocked)[0]["counts"]["products"] == 1
+    assert other.product(1).core.title == "Mug"
+
+
+def test_mail_after_a_shops_redaction_brings_nothing_back(stocked):
+    stocked.change("uninstall")
+    stocked.send("shop/redact", {"shop_domain": stocked.shop})
+    stocked.turn()
+
+    late = stocked.send("products/update", stocked.body(1, 1), 1)
+
+    assert stocked.turn() == {late: "filtered"}
+    assert stocked.product(1) is None
+
+
+def test_a_shop_that_was_installed_again_is_not_redacted(stocked):
+    sent = stocked.send("shop/redact", {"shop_domain": stocked.shop}, 10)
+
+    assert stocked.turn() == {sent: "superseded"}
+    assert stocked.state() == "active"
+    assert stocked.product(1).core.title == "Mug"
+
+
+@pytest.mark.parametrize(("customer", "held"), [(ADA, 1), (999, 0)])
+def test_a_data_request_is_answered_by_a_receipt(stocked, customer, held):
+    body = {"customer": {"id": customer, "email": EMAIL}, "data_request": {"id": 9}}
+    sent = stocked.send("customers/data_request", body)
+
+    assert stocked.turn() == {sent: "applied"}
+
+    assert receipts(stocked) == [
+        {"topic": "customers/data_request", "resource_id": customer, "counts": {"customers": held}}
+    ]
+    assert stocked.delivery(sent)["body"] is None
+    assert stocked.mentions(EMAIL) == []
+
+
+def test_a_notice_that_comes_twice_is_served_once(stocked):
+    for _ in range(2):
+        stocked.send("customers/redact", {"customer": {"id": ADA}}, webhook_id="the-same")
+        stocked.turn()
+
+    assert len(receipts(stocked)) == 1
