@@ -12,10 +12,9 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from typing import TypeVar
 
-import redis
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError, SQLAlchemyError
+from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters import inbox
@@ -139,7 +138,7 @@ class FrontDesk:
                 quiet_until = time.monotonic() + QUIET_SECONDS
             # After the bell: the copied row may be locked by its turn.
             self._attempt(self._note_copies, [arrival.key for arrival, is_new in stored if not is_new])
-            self._figures.hand_over()
+            self._attempt(self._hand_over, stored)
 
     def _take_stored(self) -> list[tuple[Arrival, bool]]:
         """What was stored since, and whether it was new; nothing after a second of silence."""
@@ -164,10 +163,13 @@ class FrontDesk:
             with self._db.begin() as db:
                 inbox.count_copies(db, keys)
 
+    def _hand_over(self, _stored: Sequence[tuple[Arrival, bool]]) -> None:
+        self._figures.hand_over()
+
     def _attempt(self, duty: Callable[[Sequence[T]], None], what: Sequence[T]) -> bool:
         try:
             duty(what)
-        except (redis.RedisError, SQLAlchemyError) as error:
+        except Exception as error:  # noqa: BLE001 — this thread must live; what was not rung is found by the sweep
             log.warning("after_storing_failed", duty=duty.__name__, error=type(error).__name__)
             return False
         return True

@@ -1,6 +1,6 @@
 """Lists what a shop has: page by page with a cursor, or as a bulk operation's file."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -113,10 +113,19 @@ def bulk_lines(shop: str, url: str) -> Iterator[dict[str, Any]]:
         with httpx.stream("GET", url, timeout=limits, follow_redirects=False) as answer:
             if answer.status_code != httpx.codes.OK:
                 raise ShopUnreachable(f"The bulk file of {shop} answers {answer.status_code}.")
-            for line in answer.iter_lines():
+            for line in _lines(answer.iter_bytes()):
                 if line:
                     yield orjson.loads(line)
     except httpx.HTTPError as error:
         raise ShopUnreachable(f"The bulk file of {shop} broke off ({type(error).__name__}).") from None
     except orjson.JSONDecodeError:
         raise ShopUnreachable(f"The bulk file of {shop} ends in the middle of a line.") from None
+
+
+def _lines(parts: Iterable[bytes]) -> Iterator[bytes]:
+    """By line feeds alone: the library's own lines end at U+2028 and the like as well, which may stand in a title."""
+    rest = b""
+    for part in parts:
+        *whole, rest = (rest + part).split(b"\n")
+        yield from whole
+    yield rest

@@ -12,7 +12,8 @@ from domain.records import Product, ProductMetafields, Variant
 from domain.text import shown
 
 # spaces that nobody sees: doubled, at an end, or of a kind that looks like another
-_ODD_SPACE = re.compile("^\\s|\\s$|\\s\\s|[^\\S ]|[\u200b-\u200f\u2060\ufeff\u00ad]")
+# Not U+200D: it joins the parts of one emoji.
+_ODD_SPACE = re.compile("^\\s|\\s$|\\s\\s|[^\\S ]|[\u200b\u200c\u200e\u200f\u2060\ufeff\u00ad]")
 
 
 def check_product(product: Product, metafields: ProductMetafields | None, today: date) -> tuple[Issue, ...]:

@@ -22,8 +22,7 @@ from domain.topics import Act
 from domain.versions import Version
 from schemas import nodes
 from workers import repairs
-from workers.gathering import Candidate, Gathered, newest, verdicts_of
-from workers.product_turn import token_of
+from workers.gathering import Candidate, Gathered, newest, token_of, verdicts_of
 from workers.repairs import CustomerPlan, Judged
 from workers.workshop import Workshop
 

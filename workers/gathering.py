@@ -10,8 +10,9 @@ from rq.timeouts import JobTimeoutException
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from adapters.shops import Shop
 from domain.deliveries import Fold, Outcome, Verdict, Waiting
-from domain.failures import Transient
+from domain.failures import TokenDead, Transient
 from domain.versions import Version
 
 R = TypeVar("R")
@@ -110,3 +111,10 @@ def is_away(error: BaseException) -> bool:
     if state is None:
         return error.connection_invalidated or isinstance(error, OperationalError | InterfaceError)
     return error.connection_invalidated or state.startswith(("08", "53", "57P"))
+
+
+def token_of(shop: Shop) -> str:
+    """The shop's token, or the reason why nobody can be asked."""
+    if shop.token is None:
+        raise TokenDead(f"{shop.domain} has no token. Open the app in the Shopify admin, or run `flask shops add`.")
+    return shop.token

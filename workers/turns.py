@@ -19,7 +19,7 @@ from adapters.shops import Shop
 from domain.deliveries import Fold, Outcome, Verdict, Waiting, count_outcomes, fold, has_waited_enough, next_pause
 from domain.failures import TokenDead, Transient
 from domain.topics import COMPLIANCE, Act
-from workers import customer_turn, product_turn, runs, shop_turn
+from workers import customer_turn, product_turn, product_writing, runs, shop_turn
 from workers.gathering import Gathered, is_away, is_the_worlds_fault, sqlstate, where_it_broke
 from workers.workshop import Workshop, workshop
 
@@ -180,7 +180,7 @@ def _serve_records(
     def serve_products(part: Sequence[Fold]) -> dict[int, Verdict]:
         found = product_turn.gather(workshop, shop, part)
         return _settle_undecidable(workshop, shop, found, now) | _write(
-            workshop, found.findings, lambda db, few: product_turn.write(db, shop, few, now)
+            workshop, found.findings, lambda db, few: product_writing.write(db, shop, few, now)
         )
 
     def serve_customers(part: Sequence[Fold]) -> dict[int, Verdict]:

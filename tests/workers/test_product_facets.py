@@ -82,7 +82,7 @@ def test_a_new_variant_makes_the_record_ask_again(mug):
 def test_a_variant_that_comes_while_shopify_answers_is_asked_about_afterwards(mug):
     from adapters import inbox, shops
     from domain.deliveries import fold
-    from workers import product_turn
+    from workers import product_turn, product_writing
 
     mug.turn("live")
     with mug.db.connect() as db:
@@ -92,7 +92,7 @@ def test_a_variant_that_comes_while_shopify_answers_is_asked_about_afterwards(mu
     mug.change("add_variants", id=MUG, variants=[{"id": HUGE, "sku": "MUG-XL", "metafields": [PACK]}])
     mug.turn("live")
     with mug.db.begin() as db:
-        product_turn.write(db, shop, answer.findings, mug.at(3600))
+        product_writing.write(db, shop, answer.findings, mug.at(3600))
 
     mug.serve()
 
