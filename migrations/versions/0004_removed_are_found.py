@@ -7,6 +7,4 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    op.execute(
-        "CREATE INDEX products_removed ON products USING gin (core jsonb_path_ops) WHERE removed_at IS NOT NULL"
-    )
+    op.execute("CREATE INDEX products_removed ON products USING gin (core jsonb_path_ops) WHERE removed_at IS NOT NULL")
