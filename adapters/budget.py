@@ -28,7 +28,8 @@ local now = clock[1] + clock[2] / 1000000
 local maximum, rate = tonumber(known[2]), tonumber(known[3])
 local level = math.min(maximum, tonumber(known[1]) + math.max(0, now - tonumber(known[4])) * rate)
 local cost = math.min(tonumber(ARGV[1]), maximum)
-if level < cost then return string.format('%.3f', (cost - level) / rate + 0.001) end
+local needed = math.min(cost + tonumber(ARGV[2]) * maximum, maximum)
+if level < needed then return string.format('%.3f', (needed - level) / rate + 0.001) end
 redis.call('HSET', KEYS[1], 'available', string.format('%.3f', level - cost), 'at', string.format('%.6f', now))
 return '0'
 """
@@ -57,10 +58,12 @@ class Bucket:
 class Budget:
     """Never raises: without Redis each process goes by the reports it has seen itself.
 
-    The given client brings its own (short) time-outs and retries.
+    The given client brings its own (short) time-outs and retries. `leave` is the share of each bucket that is not
+    touched from here: runs and other bulk work leave it to live mail, which asks for few points and wants them now.
     """
 
-    def __init__(self, client: "redis.Redis", clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, client: "redis.Redis", clock: Callable[[], float] = time.monotonic, leave: float = 0.0) -> None:
+        self._leave = leave
         self._client = client
         self._reserve = client.register_script(RESERVE)
         self._report = client.register_script(REPORT)
@@ -74,7 +77,7 @@ class Budget:
 
         A shop nobody has heard from may go: its first answer tells. A cost over the whole bucket waits for a full one.
         """
-        told = self._ask(lambda: float(self._reserve(keys=[_key(shop)], args=[cost])))
+        told = self._ask(lambda: float(self._reserve(keys=[_key(shop)], args=[cost, self._leave])))
         return self._reserve_here(shop, cost) if told is None else told
 
     def report(self, shop: str, throttle_status: Mapping[str, Any]) -> None:
@@ -111,10 +114,11 @@ class Budget:
             if bucket is None:
                 return 0.0
             now = self._clock()
-            level, needed = bucket.level(now), min(cost, bucket.maximum)
+            level, taken = bucket.level(now), min(cost, bucket.maximum)
+            needed = min(taken + self._leave * bucket.maximum, bucket.maximum)
             if level < needed:
                 return (needed - level) / bucket.rate
-            self._buckets[shop] = replace(bucket, available=level - needed, at=now)
+            self._buckets[shop] = replace(bucket, available=level - taken, at=now)
             return 0.0
 
 

@@ -12,7 +12,8 @@ from app.session_tokens import NotAuthorised
 def problem(status: int, title: str, detail: str, **more: Any) -> Response:
     """`more` are members of their own, like the id of a run that is already going."""
     body = {"type": "about:blank", "title": title, "status": status, "detail": detail, **more}
-    return current_app.response_class(orjson.dumps(body), status, mimetype="application/problem+json")
+    content = orjson.dumps(body, option=orjson.OPT_UTC_Z)
+    return current_app.response_class(content, status, mimetype="application/problem+json")
 
 
 def register(app: Flask) -> None:

@@ -48,7 +48,7 @@ def main(arguments: list[str]) -> None:
 def keep_time() -> None:
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, lambda *_: turns.stopping.set())
-    timetable.keep_time(workshop(), turns.stopping)
+    timetable.keep_time(workshop("clock"), turns.stopping)
 
 
 def work(lane: str) -> None:
@@ -56,7 +56,7 @@ def work(lane: str) -> None:
     pause = 0.5
     while not turns.stopping.is_set():
         # RQ blocks on Redis for minutes, so its connection has a patience of its own.
-        connection = redis.Redis.from_url(workshop().settings.redis_url, socket_connect_timeout=2, protocol=2)
+        connection = redis.Redis.from_url(workshop(lane).settings.redis_url, socket_connect_timeout=2, protocol=2)
         began = time.monotonic()
         try:
             queue = Queue(lane, connection=connection, serializer=JSONSerializer)

@@ -76,7 +76,7 @@ def wake_for_due_checks(workshop: Workshop) -> None:
 
 def serve() -> None:
     """RQ job: due checks, for a short spell."""
-    shop = workshop()
+    shop = workshop("bulk")
     shop.bell.redis.delete(QUEUED)
     until = time.monotonic() + SPELL_SECONDS
     try:

@@ -40,7 +40,7 @@ stopping = threading.Event()  # set by SIGTERM: the turn at hand is finished, no
 
 def serve(lane: str) -> None:
     """RQ job: turns in this lane, longest waiting shop first, until nothing is due; and steps of runs beside them."""
-    shop = workshop()
+    shop = workshop(lane)
     until = time.monotonic() + JOB_SECONDS
     idle_since = time.monotonic()
     while not stopping.is_set() and time.monotonic() < until:

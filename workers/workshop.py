@@ -16,6 +16,8 @@ from adapters.figures import Figures
 from adapters.vault import Vault
 from settings import Settings, settings_or_exit
 
+LEFT_TO_LIVE = 0.25  # of what Shopify lets a shop be asked
+
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
@@ -31,12 +33,12 @@ class Workshop:
 
 
 @cache
-def workshop() -> Workshop:
-    """The process's own."""
-    return open_workshop(settings_or_exit())
+def workshop(lane: str) -> Workshop:
+    """The process's own; a process serves one lane."""
+    return open_workshop(settings_or_exit(), leave=LEFT_TO_LIVE if lane == "bulk" else 0.0)
 
 
-def open_workshop(settings: Settings) -> Workshop:
+def open_workshop(settings: Settings, *, leave: float = 0.0) -> Workshop:
     """Connections are lazy: nothing is reached before it is needed."""
     client = bell.connect(settings.redis_url)
     return Workshop(
@@ -44,7 +46,9 @@ def open_workshop(settings: Settings) -> Workshop:
         db=database.connect(settings.database_url, pool=2),
         bell=Bell(client),
         vault=Vault(settings.encryption_keys),
-        admin=AdminClient(settings.shopify_admin_origin, settings.shopify_api_version, Budget(client), Breaker(client)),
+        admin=AdminClient(
+            settings.shopify_admin_origin, settings.shopify_api_version, Budget(client, leave=leave), Breaker(client)
+        ),
         figures=Figures(client),
         holder=f"{socket.gethostname()}:{os.getpid()}",
     )

@@ -170,3 +170,21 @@ def test_a_redis_that_dies_and_comes_back_empty_is_survived(server_folder):
         budget.report(SHOP, status(10))
 
         assert Budget(connection).reserve(SHOP, 11) > 0
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_bulk_work_leaves_a_share_of_the_bucket_to_live_mail(redis, without_redis, shared):
+    client = redis if shared else without_redis
+    live, bulk = Budget(client), Budget(client, leave=0.25)
+    for budget in (live, bulk):
+        budget.report(SHOP, status(600, rate=100))
+
+    assert bulk.reserve(SHOP, 200) == pytest.approx(1.0, abs=0.2)
+    assert live.reserve(SHOP, 200) == 0
+
+
+def test_a_bucket_too_small_to_leave_anything_still_serves_bulk_work(redis):
+    bulk = Budget(redis, leave=0.25)
+    bulk.report(SHOP, status(60, maximum=60))
+
+    assert bulk.reserve(SHOP, 60) == 0

@@ -20,8 +20,9 @@ def process(surroundings, monkeypatch):
         monkeypatch.setenv(name, value)
     own_workshop.cache_clear()
     yield own_workshop
-    own_workshop().db.dispose()
-    own_workshop().admin.close()
+    for lane in ("live", "bulk"):
+        own_workshop(lane).db.dispose()
+        own_workshop(lane).admin.close()
     own_workshop.cache_clear()
 
 
