@@ -125,8 +125,9 @@ def _in_words(changes: int, found: list[Answer], causes: Mapping[str, int], sinc
     missed = causes.get("never_delivered", 0)
     silent = causes.get("no_webhook", 0)
     hours = max(1, round((datetime.now(UTC) - since).total_seconds() / 3600))
-    total = changes + len(found) - causes.get("late", 0)
-    sentence = f"In the last {hours} h Shopify made {total:,} changes that we know of; {_did_not_arrive(missed)}"
+    total = changes + missed + silent  # of all others a webhook came, sooner or later
+    made = "1 change" if total == 1 else f"{total:,} changes"
+    sentence = f"In the last {hours} h Shopify made {made} that we know of; {_did_not_arrive(missed)}"
     if silent:
         sentence += f"; {silent:,} had none, for Shopify sends none for them"
     slowest = max((gap["repaired_at"] - gap["changed_at"] for gap in found if gap["changed_at"]), default=None)

@@ -1,7 +1,7 @@
 """Customers beside the mirror. What a run reads of them is tags and metafields; the turn fetches those who belong."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from adapters import mirror_customers
@@ -15,13 +15,15 @@ from workers.repairs import told
 
 Node = Mapping[str, Any]
 
+GRAIN = timedelta(seconds=2)  # one of Shopify's `updatedAt`, one for clocks that disagree
+
 
 def compare(work: Work, listed: Sequence[Node], at: datetime) -> Comparison:
     """By eligibility, `updatedAt`, tags and metafields: the last two may change without moving the time."""
     probes = {probe.id: (probe, node) for node in listed if (probe := nodes.read_customer_probe(node))}
     with work.workshop.db.connect() as db:
         held = mirror_customers.load(db, work.workshop.vault, work.shop.domain, list(probes))
-    asked, bystanders = [], []
+    asked, doubtful, bystanders = [], [], []
     created = belonging = 0
     newest = None
     for i, (probe, node) in probes.items():
@@ -35,15 +37,22 @@ def compare(work: Work, listed: Sequence[Node], at: datetime) -> Comparison:
         elif _differs(known, eligibility, probe.tags or (), nodes.read_customer_metafields(node), version):
             asked.append(i)
             created += known is None or known.state != "member"
+        elif known is not None and _is_doubtful(known):
+            doubtful.append(i)
     return Comparison(
         seen=tuple(probes),
-        asked=asked,
+        asked=[*asked, *doubtful],
         bystanders=bystanders,
         created=created,
         changed=len(asked) - created,
         belonging=belonging,
         newest=newest,
     )
+
+
+def _is_doubtful(known: StoredCustomer) -> bool:
+    """Read so soon after its last change that another may have followed it within the same second."""
+    return known.customer is not None and known.version.seen - known.version.at < GRAIN
 
 
 def _differs(

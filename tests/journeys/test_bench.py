@@ -24,6 +24,13 @@ FIGURES = (
     "Memory of live",
     "Memory of bulk",
     "Memory of clock",
+    "Backfill: 60 products",
+    "products: records/s",
+    "customers: records/s",
+    "memory of bulk",
+    "Quiet cycle of 3 shops",
+    "queries (a run) / points",
+    "Quiet cycle of one shop with 30 products",
 )
 
 
@@ -49,13 +56,19 @@ def test_the_bench_prints_every_figure_of_both_sides_and_saw_every_delivery_arri
         "p99",
         "Idle: POST to lookup p50",
     }
+    backfill, many = written["backfill"], written["quiet"]["many"]
+    assert (backfill["products"], backfill["customers"]) == (60, 120)
+    assert {"BulkRun", "BulkState"} <= set(backfill["asked"]["operations"])
+    assert many["operations"] == {"ProductList": 3, "CustomerList": 3}
+    assert {of["queries"] for of in written["quiet"]["by_size"].values()} == {2}
 
 
 @pytest.mark.timeout(120)
-def test_a_bench_that_is_interrupted_leaves_nothing_behind():
-    bench = start("--quick", "--only", "end-to-end")
+@pytest.mark.parametrize(("measurement", "step"), [("end-to-end", "signing"), ("quiet", "quiet: first imports")])
+def test_a_bench_that_is_interrupted_leaves_nothing_behind(measurement, step):
+    bench = start("--quick", "--only", measurement)
     for line in bench.stderr:
-        if line.startswith("signing"):
+        if line.startswith(step):
             break
     family = psutil.Process(bench.pid).children(recursive=True)
 
