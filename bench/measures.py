@@ -30,6 +30,11 @@ class Size:
     idle_deliveries: int = 50
     lookup_products: int = 50_000
     lookups: int = 500  # of each kind
+    backfill_products: int = 50_000  # of five variants on average
+    backfill_customers: int = 250_000  # of whom one in a hundred belongs
+    bulk_above: int = 5_000  # Data Sync's own default
+    quiet_shops: int = 200
+    quiet_sizes: tuple[int, ...] = (100, 10_000, 50_000)  # products of one shop
 
 
 @dataclass(frozen=True)

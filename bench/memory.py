@@ -31,7 +31,7 @@ class Memory:
             thread.join()
 
     def quarters(self) -> dict[str, dict[str, float]]:
-        """MiB by process: the median of the first and of the last quarter of all samples, and their difference in %."""
+        """MiB by process: the median of the first and of the last quarter, the difference in %, the highest of all."""
         return {name: _quarters(samples) for name, samples in self._samples.items()}
 
     def _watch(self, family: Mapping[str, list[psutil.Process]], done: threading.Event) -> None:
@@ -50,5 +50,6 @@ def _quarters(samples: list[float]) -> dict[str, float]:
     return {
         "first_mib": round(first, 1),
         "last_mib": round(last, 1),
+        "peak_mib": round(max(samples), 1),
         "growth_percent": round(100 * (last / first - 1), 1),
     }

@@ -72,6 +72,10 @@ def rows(found: Figures) -> Iterator[Row]:
         yield from _lookup(found["lookup"])
     if "memory" in found:
         yield from _memory(found["memory"])
+    if "backfill" in found:
+        yield from _backfill(found["backfill"])
+    if "quiet" in found:
+        yield from _quiet(found["quiet"])
 
 
 def _end_to_end(found: Figures) -> Iterator[Row]:
@@ -121,6 +125,70 @@ def _memory(found: Figures) -> Iterator[Row]:
     for name, of in found.items():
         both = f"{of['first_mib']:.0f} → {of['last_mib']:.0f} ({of['growth_percent']:+.0f} %)"
         yield Row(f"Memory of {name}, MiB, first → last quarter under load", both)
+
+
+MOST_MIB = 250
+HANDFUL = 5  # queries
+
+
+def _backfill(found: Figures) -> Iterator[Row]:
+    size = f"{found['products']:,} products with {found['variants']:,} variants, {found['customers']:,} customers"
+    yield Row(f"Backfill: {size}, seconds until all is applied", f"{found['seconds']:,.1f}")
+    for feed, of in found["feeds"].items():
+        yield Row(
+            f"  {feed}: seconds (of them until Shopify's file is there)", _both(of, "seconds", "file_after_seconds")
+        )
+        rates = "records_per_second", "records_per_second_from_the_file"
+        yield Row(f"  {feed}: records/s in all (and from the file on)", _both(of, *rates))
+    yield Row(
+        "  queries of both feeds (points used)",
+        f"{found['asked']['queries']:,} ({found['asked']['actual_points']:,.0f})",
+    )
+    for name, of in found["memory"].items():
+        both = f"{of['peak_mib']:.0f}, {of['first_mib']:.0f} → {of['last_mib']:.0f} ({of['growth_percent']:+.0f} %)"
+        figure = f"  memory of {name}, MiB: peak, first → last quarter"
+        if name == "devstore":
+            yield Row("  memory of the pretend Shopify, MiB (it holds the store)", both)
+        else:
+            yield Row(figure, both, "", "", f"≤ {MOST_MIB} MiB", of["peak_mib"] <= MOST_MIB)
+    if "airbyte" in found:
+        yield from _airbyte(found["airbyte"])
+
+
+def _airbyte(found: Figures) -> Iterator[Row]:
+    """In the column of the other side: it is what a user would pick instead here."""
+    if not found["installed"]:
+        yield Row("  airbyte-source-shopify", "", "does not install")
+        return
+    ours, ungrouped, grouped = found["ours"], found["airbyte"], found["airbyte_grouped"]
+    figure = "  products' file, as Shopify writes it: records/s (airbyte-source-shopify beside ours)"
+    yield Row(figure, _records_per_second(ours), _records_per_second(ungrouped))
+    misplaced = (f"{of['misplaced']:,} of {of['variants']:,}" for of in (ours, ungrouped))
+    yield Row("  of it, variants attached to another product", next(misplaced), next(misplaced))
+    yield Row("  memory that reading took, MiB", f"{ours['grown_mib']:,.0f}", f"{ungrouped['grown_mib']:,.0f}")
+    yield Row("  the same file ordered with groupObjects: records/s", "", _records_per_second(grouped))
+
+
+def _records_per_second(of: Figures) -> str:
+    return f"{of['records'] / of['seconds']:,.0f}"
+
+
+def _quiet(found: Figures) -> Iterator[Row]:
+    many = found["many"]
+    figure = f"Quiet cycle of {many['shops']} shops: seconds until all {many['runs']} runs have ended"
+    yield Row(figure, f"{many['seconds']:,.1f} ({many['runs_per_second']:,.0f} runs/s)")
+    runs, points = many["runs"], f"{many['requested_points']:,.0f} asked for, {many['actual_points']:,.0f} used"
+    yield Row("  queries (a run) / points", f"{many['queries']:,} ({many['queries'] / runs:g}) / {points}")
+    fewest = min(of["queries"] for of in found["by_size"].values())
+    for size, of in found["by_size"].items():
+        met = of["queries"] == fewest <= HANDFUL
+        cost = f"{of['queries']} / {of['requested_points']:,.0f} asked for, {of['actual_points']:,.0f} used"
+        figure = f"Quiet cycle of one shop with {int(size):,} products, queries / points"
+        yield Row(figure, cost, "", "", "the same handful", met)
+
+
+def _both(of: Figures, first: str, second: str) -> str:
+    return f"{of[first]:,.1f} ({of[second]:,.1f})"
 
 
 def _ms(found: dict[str, float], name: str) -> str:

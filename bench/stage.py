@@ -39,6 +39,7 @@ LOOKUP_SHOP = "bench-lookup.myshopify.com"
 API_KEY = "bench"
 PATIENCE = 60.0  # seconds without anything getting done
 LOOK = 0.05  # seconds between two looks at a database
+Family = dict[str, list[psutil.Process]]
 
 
 class Lost(Exception):
@@ -119,52 +120,78 @@ def settle(stage: Stage) -> None:
 def _data_sync(
     folder: Path, postgres: Postgres, valkey: Valkey, shared: Mapping[str, str], shops: list[str], note: Note
 ) -> Iterator[Side]:
-    port, url = free_port(), _create_database(postgres, "data_sync")
-    environment = {
-        **shared,
+    url = create_database(postgres, "data_sync")
+    # Nobody listens there: what must be asked of Shopify waits in the lane `bulk`.
+    origin = f"http://127.0.0.1:{free_port()}/{{shop}}"
+    environment = {**shared, **environment_of_data_sync(free_port(), url, valkey.url, origin, reconcile_seconds=86_400)}
+    with procfile(folder, environment, note) as family, psycopg.connect(url, autocommit=True) as db:
+        add_shops([*shops, LOOKUP_SHOP], environment, note)
+        yield Side(
+            "Data Sync",
+            int(environment["PORT"]),
+            db,
+            family,
+            lambda _sent: number(db, "SELECT count(*) FROM deliveries WHERE lane = 'live' AND state = 'waiting'"),
+            lambda: number(db, "SELECT count(*) FROM deliveries WHERE source = 'webhook' AND outcome = 'applied'"),
+            lambda: _clear_data_sync(db),
+        )
+
+
+def environment_of_data_sync(
+    port: int, database_url: str, redis_url: str, origin: str, *, reconcile_seconds: int
+) -> dict[str, str]:
+    """All that the processes must be told but the app's secret and a PATH."""
+    return {
         "APP_ENV": "test",
         "APP_URL": f"http://127.0.0.1:{port}",
         "WEB_HOST": "127.0.0.1",
         "PORT": str(port),
-        "DATABASE_URL": url,
-        "REDIS_URL": valkey.url,
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
         "SHOPIFY_API_KEY": API_KEY,
-        # Nobody listens there: what must be asked of Shopify waits in the lane `bulk`.
-        "SHOPIFY_ADMIN_ORIGIN": f"http://127.0.0.1:{free_port()}/{{shop}}",
+        "SHOPIFY_ADMIN_ORIGIN": origin,
         "SECRET_KEY": secrets.token_hex(32),
         "ENCRYPTION_KEYS": Fernet.generate_key().decode(),
-        "RECONCILE_SECONDS": "86400",
+        "RECONCILE_SECONDS": str(reconcile_seconds),
         "COMPLETE_RUN_SECONDS": "86400",
     }
+
+
+@contextmanager
+def procfile(folder: Path, environment: Mapping[str, str], note: Note) -> Iterator[Callable[[], Family]]:
+    """Data Sync's processes under their supervisor, ready; yields how to find them by name."""
     note("starting Data Sync's Procfile")
     supervisor = Child(
         [sys.executable, "supervise.py"], folder / "data_sync.log", cwd=CHECKOUT, environment=environment
     )
     try:
-        if not supervisor.becomes(lambda _: _answers(port, "/ready")):
+        if not supervisor.becomes(lambda _: _answers(int(environment["PORT"]), "/ready")):
             raise RuntimeError(f"Data Sync does not start:\n{supervisor.log_text()[-2000:]}")
-        _add_shops([*shops, LOOKUP_SHOP], environment, note)
-        with psycopg.connect(url, autocommit=True) as db:
-            yield Side(
-                "Data Sync",
-                port,
-                db,
-                lambda: _procfile_family(supervisor.pid),
-                lambda _sent: _number(db, "SELECT count(*) FROM deliveries WHERE lane = 'live' AND state = 'waiting'"),
-                lambda: _number(db, "SELECT count(*) FROM deliveries WHERE source = 'webhook' AND outcome = 'applied'"),
-                lambda: _clear_data_sync(db),
-            )
+        yield lambda: _procfile_family(supervisor.pid)
     finally:
         supervisor.stop()
 
 
-def _add_shops(shops: list[str], environment: Mapping[str, str], note: Note) -> None:
-    for n, shop in enumerate(shops, start=1):
-        note(f"flask shops add, {len(shops)} shops", str(n))
-        command = [str(BIN / "flask"), "shops", "add", shop, "--token", "shpat_bench"]
-        done = run(command, check=False, cwd=CHECKOUT, env=dict(environment), capture_output=True, text=True)  # noqa: S603  # ours
-        if done.returncode != 0:
-            raise RuntimeError(f"`flask shops add` ended with {done.returncode}:\n{done.stdout}{done.stderr}")
+# `flask shops add` for each line: hundreds of shops, and the app is imported once.
+_ADD_SHOPS = """
+import sys
+from app import create_command_line
+flask = create_command_line().test_cli_runner()
+for shop in sys.stdin.read().split():
+    done = flask.invoke(args=["shops", "add", shop, "--token", "shpat_bench"])
+    if done.exit_code:
+        sys.exit(f"`flask shops add {shop}` ended with {done.exit_code}: {done.output}")
+"""
+
+
+def add_shops(shops: list[str], environment: Mapping[str, str], note: Note) -> None:
+    note(f"flask shops add, {len(shops)} shops")
+    command, words = [sys.executable, "-c", _ADD_SHOPS], "\n".join(shops)
+    done = run(  # noqa: S603  # ours
+        command, check=False, cwd=CHECKOUT, env=dict(environment), input=words, capture_output=True, text=True
+    )
+    if done.returncode != 0:
+        raise RuntimeError(f"The shops were not added:\n{done.stdout}{done.stderr}")
 
 
 def _clear_data_sync(db: psycopg.Connection[Any]) -> None:
@@ -175,9 +202,9 @@ def _clear_data_sync(db: psycopg.Connection[Any]) -> None:
 _NAMES = {r"granian": "web", r"workers live": "live", r"workers bulk": "bulk", r"workers clock": "clock"}
 
 
-def _procfile_family(supervisor: int) -> dict[str, list[psutil.Process]]:
+def _procfile_family(supervisor: int) -> Family:
     """By the Procfile's names. Granian's own worker belongs to `web`."""
-    family: dict[str, list[psutil.Process]] = {name: [] for name in _NAMES.values()}
+    family: Family = {name: [] for name in _NAMES.values()}
     for process in psutil.Process(supervisor).children(recursive=True):
         words = " ".join(process.cmdline())
         parent = process.parent()
@@ -191,7 +218,7 @@ def _procfile_family(supervisor: int) -> dict[str, list[psutil.Process]]:
 
 @contextmanager
 def _plain(folder: Path, postgres: Postgres, valkey: Valkey, shared: Mapping[str, str], note: Note) -> Iterator[Side]:
-    port, url = free_port(), _create_database(postgres, "plain_flask_rq")
+    port, url = free_port(), create_database(postgres, "plain_flask_rq")
     redis_url = valkey.url.removesuffix("/0") + "/1"
     environment = {**shared, "DATABASE_URL": url, "REDIS_URL": redis_url}
     note("starting the plain Flask + RQ app")
@@ -252,7 +279,7 @@ def _with_children(pid: int) -> list[psutil.Process]:
     return [process, *process.children(recursive=True)]
 
 
-def _create_database(postgres: Postgres, name: str) -> str:
+def create_database(postgres: Postgres, name: str) -> str:
     with psycopg.connect(postgres.url, autocommit=True) as connection:
         connection.execute(f'CREATE DATABASE "{name}"')
     return postgres.url_of(name)
@@ -267,10 +294,10 @@ def _answers(port: int, path: str) -> bool:
 
 
 def _count(db: psycopg.Connection[Any], table: str) -> int:
-    return _number(db, f"SELECT count(*) FROM {table}")  # noqa: S608  # products or variants
+    return number(db, f"SELECT count(*) FROM {table}")  # noqa: S608  # products or variants
 
 
-def _number(db: psycopg.Connection[Any], statement: str) -> int:
+def number(db: psycopg.Connection[Any], statement: str) -> int:
     row = db.execute(statement.encode()).fetchone()
     assert row is not None
     return int(row[0])

@@ -197,7 +197,7 @@ def _watched(work: Work, place: Mapping[str, Any], objects: int) -> Mapping[str,
 def _read(work: Work) -> None:
     """The file, batch by batch. After a crash, or when others had to have their turn, it is loaded and read on."""
     place = dict(work.run.place)
-    at, until = datetime.fromisoformat(place["read_at"]), time.monotonic() + READ_SECONDS
+    at, began = datetime.fromisoformat(place["read_at"]), time.monotonic()
     with BulkFile() as file:
         if place["url"] is not None:
             file.load(listing.bulk_lines(work.run.shop, place["url"]), lambda: _keep_lease(work))
@@ -206,6 +206,9 @@ def _read(work: Work) -> None:
                 f"The bulk file of {work.run.shop} holds {file.roots} records in {file.objects} lines; "
                 f"Shopify announced {place['roots']} in {place['objects']}."
             )
+        # At least as long as loading took, or a file that loads slowly would be loaded for each batch again.
+        loaded = time.monotonic()
+        until = loaded + max(READ_SECONDS, loaded - began)
         for nodes in _batches(file.nodes(place.get("done", 0)), BULK_BATCH):
             _keep_lease(work)
             comparison = COMPARE_WHOLE[work.run.feed](work, nodes, at)

@@ -1,0 +1,135 @@
+"""What runs are measured on: Data Sync's Procfile against a pretend Shopify, which is a process of its own."""
+
+import json
+import os
+import secrets
+import shutil
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import psutil  # type: ignore[import-untyped]  # publishes no types
+import psycopg
+
+from bench.memory import Memory
+from bench.progress import Note
+from bench.stage import API_KEY, BIN, CHECKOUT, Lost, add_shops, create_database, environment_of_data_sync, procfile
+from devstore.client import Devstore
+from devstore.servers import Child, Postgres, Valkey, free_port
+
+LOOK = 0.25  # seconds between two looks at a database
+PATIENCE = 300.0  # seconds without anything getting done; a large file takes Shopify a while
+TOKEN = "shpat_bench"  # noqa: S105  # the pretend Shopify's
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What Shopify was asked: queries, points that had to be there for them, points they cost, queries by name."""
+
+    queries: int
+    requested_points: float
+    actual_points: float
+    operations: Counter[str]
+
+    def __sub__(self, before: Self) -> Self:
+        return type(self)(
+            self.queries - before.queries,
+            round(self.requested_points - before.requested_points, 1),
+            round(self.actual_points - before.actual_points, 1),
+            self.operations - before.operations,
+        )
+
+    def as_figures(self) -> dict[str, Any]:
+        return {**vars(self), "operations": dict(self.operations)}
+
+
+@dataclass(frozen=True)
+class Pretend:
+    """`install` is `flask shops add`; `db` is Data Sync's database."""
+
+    folder: Path
+    devstore: Devstore
+    db: psycopg.Connection[Any]
+    memory: Memory
+    install: Callable[[list[str]], None]
+    note: Note
+
+    def open_shop(self, domain: str, **wanted: Any) -> float:
+        """A shop with an invented catalogue at the pretend Shopify; how many seconds that took."""
+        began = time.monotonic()
+        self.devstore.open_shop(domain, token=TOKEN, **wanted)
+        # As a Plus shop has it: a small bucket would be all that is measured.
+        self.devstore.settings(domain, bucket=20_000, restore_rate=1_000)
+        return time.monotonic() - began
+
+    def asked(self) -> Asked:
+        """Of all shops together, since the start."""
+        operations: Counter[str] = Counter()
+        tallies = self.devstore.requests().values()
+        for tally in tallies:
+            operations.update(tally["operations"])
+        names = "requests", "requested_points", "actual_points"
+        queries, requested, actual = (sum(tally[name] for tally in tallies) for name in names)
+        return Asked(int(queries), float(requested), float(actual), operations)
+
+    def await_none(self, what: str, left: Callable[[], int]) -> None:
+        """Until nothing is left, looked for every quarter of a second."""
+        before, moved = -1, time.monotonic()
+        while now_left := left():
+            if now_left != before:
+                before, moved = now_left, time.monotonic()
+                self.note(what, f"{now_left:,} left")
+            if time.monotonic() - moved > PATIENCE:
+                raise Lost(f"{what}: {now_left:,} still left, and nothing moves.")
+            time.sleep(LOOK)
+
+
+@contextmanager
+def pretend(note: Note, bulk_above: int) -> Iterator[Pretend]:
+    """Everything started and empty; all of it stopped and removed at the end.
+
+    Complete runs of feeds with more than `bulk_above` records are bulk operations.
+    """
+    (CHECKOUT / ".run").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=CHECKOUT / ".run"))
+    postgres, valkey = Postgres(folder / "postgres"), Valkey(folder / "valkey")
+    try:
+        note("starting Postgres, Valkey and the pretend Shopify")
+        with postgres, valkey:
+            yield from _processes(folder, postgres, valkey, note, bulk_above)
+    finally:
+        postgres.remove()
+        valkey.remove()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _processes(folder: Path, postgres: Postgres, valkey: Valkey, note: Note, bulk_above: int) -> Iterator[Pretend]:
+    port, url, secret = free_port(), create_database(postgres, "data_sync"), secrets.token_hex(16)
+    with _devstore(folder, port, secret) as (devstore, process):
+        shared = {"PATH": f"{BIN}:{os.defpath}", "LC_ALL": "C.UTF-8", "SHOPIFY_API_SECRET": secret}
+        told = environment_of_data_sync(port, url, valkey.url, f"{devstore.url}/{{shop}}", reconcile_seconds=600)
+        environment = shared | told | {"BULK_RUN_RECORDS": str(bulk_above)}
+        with procfile(folder, environment, note) as family, psycopg.connect(url, autocommit=True) as db:
+            memory = Memory(lambda: family() | {"devstore": [process]})
+            yield Pretend(folder, devstore, db, memory, lambda shops: add_shops(shops, environment, note), note)
+
+
+@contextmanager
+def _devstore(folder: Path, app_port: int, secret: str) -> Iterator[tuple[Devstore, psutil.Process]]:
+    command = [sys.executable, "-m", "devstore", "--app-url", f"http://127.0.0.1:{app_port}"]
+    command += ["--api-key", API_KEY, "--secret", secret]
+    environment = {"PATH": f"{BIN}:{os.defpath}", "LC_ALL": "C.UTF-8"}
+    child = Child(command, folder / "devstore.log", cwd=CHECKOUT, environment=environment)
+    try:
+        if not child.becomes(lambda child: child.log_text().endswith("\n")):
+            raise RuntimeError(f"The pretend Shopify does not start:\n{child.log_text()[-2000:]}")
+        with Devstore(json.loads(child.log_text())["url"], seconds=600) as devstore:
+            yield devstore, psutil.Process(child.pid)
+    finally:
+        child.stop()
