@@ -30,6 +30,7 @@ MOST_ATTEMPTS = 6
 BULK_BATCH = 200
 POLL_SECONDS = 1.0
 READ_SECONDS = 20.0  # of a bulk file at a time: others wait for this worker, too
+READ_FOR_EACH_LOADING = 1.0  # but as long as loading took, or a slow file would be loaded for each batch again
 STUCK = timedelta(minutes=30)  # without a single object more, a bulk operation is given up
 CHECKED = 250  # missing records that are asked about in one step
 DEEPEST = 20_000  # rows; Shopify's paging ends at 25,000
@@ -206,9 +207,8 @@ def _read(work: Work) -> None:
                 f"The bulk file of {work.run.shop} holds {file.roots} records in {file.objects} lines; "
                 f"Shopify announced {place['roots']} in {place['objects']}."
             )
-        # At least as long as loading took, or a file that loads slowly would be loaded for each batch again.
         loaded = time.monotonic()
-        until = loaded + max(READ_SECONDS, loaded - began)
+        until = loaded + max(READ_SECONDS, READ_FOR_EACH_LOADING * (loaded - began))
         for nodes in _batches(file.nodes(place.get("done", 0)), BULK_BATCH):
             _keep_lease(work)
             comparison = COMPARE_WHOLE[work.run.feed](work, nodes, at)

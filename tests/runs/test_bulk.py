@@ -172,6 +172,7 @@ def test_a_large_file_is_read_in_portions_between_which_others_have_their_turn(l
     from workers import runs
 
     monkeypatch.setattr(runs, "READ_SECONDS", 0.0)
+    monkeypatch.setattr(runs, "READ_FOR_EACH_LOADING", 0.0)
     monkeypatch.setattr(runs, "BULK_BATCH", 5)
     large.lose("create_product")
     number = large.start("products", complete=True)
