@@ -291,3 +291,12 @@ mutation Unsubscribe($id: ID!) {
   answer: webhookSubscriptionDelete(id: $id) { userErrors { field message } }
 }
 """
+
+DELETED_PRODUCTS = """
+query DeletedProducts($first: Int!, $after: String, $query: String) {
+  events(first: $first, after: $after, query: $query, sortKey: CREATED_AT) {
+    nodes { id action ... on BasicEvent { subjectId subjectType } }
+    pageInfo { hasNextPage endCursor }
+  }
+}
+"""

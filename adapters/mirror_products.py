@@ -288,6 +288,13 @@ def variant_ids(db: Connection, shop: str, ids: Collection[int]) -> dict[int, li
     return found
 
 
+def live(db: Connection, shop: str, ids: Collection[int]) -> set[int]:
+    """Those of `ids` that are live."""
+    statement = text("""SELECT id FROM products WHERE shop = :shop AND id = ANY(:ids) AND removed_at IS NULL
+                        AND core IS NOT NULL""").bindparams(IDS)
+    return {row.id for row in db.execute(statement, {"shop": shop, "ids": list(ids)})} if ids else set()
+
+
 def count(db: Connection, shop: str) -> int:
     """Live products."""
     statement = text("SELECT count(*) FROM products WHERE shop = :shop AND removed_at IS NULL AND core IS NOT NULL")

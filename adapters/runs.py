@@ -307,29 +307,29 @@ def count_waiting(db: Connection, run_id: int) -> int:
 class Repair:
     """A difference that a run found and a turn has just repaired. `known_at`: the state the mirror held was seen then.
 
-    `silent`: what differed is something Shopify sends no webhook for.
+    `topic`: what should have told of it; None when what differed is something Shopify sends no webhook for.
     """
 
     resource_id: int
     run: int
     changed_at: datetime | None
     known_at: datetime | None
-    silent: bool
+    topic: str | None
 
 
 # A webhook that would have told is one triggered after what the mirror knew. It came and died, came and was filtered,
 # came and still waits, or it never came.
 _RECORD = text("""
-    INSERT INTO gaps (shop, feed, resource_id, cause, changed_at, run)
-    SELECT :shop, :feed, r.id,
-           CASE WHEN r.silent THEN 'no_webhook'
+    INSERT INTO gaps (shop, feed, resource_id, topic, cause, changed_at, run)
+    SELECT :shop, :feed, r.id, r.topic,
+           CASE WHEN r.topic IS NULL THEN 'no_webhook'
                 WHEN told.dead THEN 'dead'
                 WHEN told.filtered THEN 'wrongly_filtered'
                 WHEN told.came THEN 'late'
                 ELSE 'never_delivered' END,
            r.changed_at, r.run
     FROM jsonb_to_recordset(CAST(:rows AS jsonb))
-         AS r(id bigint, run bigint, changed_at timestamptz, known_at timestamptz, silent boolean)
+         AS r(id bigint, run bigint, changed_at timestamptz, known_at timestamptz, topic text)
     CROSS JOIN LATERAL (
         SELECT bool_or(d.outcome = 'dead') AS dead, bool_or(d.outcome = 'filtered') AS filtered, count(*) > 0 AS came
         FROM deliveries d
@@ -338,7 +338,8 @@ _RECORD = text("""
     ) AS told
     WHERE EXISTS (SELECT 1 FROM runs JOIN shops ON shops.domain = runs.shop
                   WHERE runs.id = r.run AND runs.trigger <> 'install'
-                    AND (r.silent OR r.changed_at IS NULL OR r.changed_at >= shops.installed_at - interval '1 second'))
+                    AND (r.topic IS NULL OR r.changed_at IS NULL
+                         OR r.changed_at >= shops.installed_at - interval '1 second'))
 """)
 
 
@@ -346,7 +347,7 @@ def record_gaps(db: Connection, shop: str, feed_name: str, repairs: Sequence[Rep
     """Say of each repair why its webhook had not done the work. The first import repairs nothing."""
     if repairs:
         rows = [
-            {"id": r.resource_id, "run": r.run, "changed_at": r.changed_at, "known_at": r.known_at, "silent": r.silent}
+            {"id": r.resource_id, "run": r.run, "changed_at": r.changed_at, "known_at": r.known_at, "topic": r.topic}
             for r in repairs
         ]
         db.execute(_RECORD, {"shop": shop, "feed": feed_name, "rows": orjson.dumps(rows).decode()})
@@ -354,7 +355,7 @@ def record_gaps(db: Connection, shop: str, feed_name: str, repairs: Sequence[Rep
 
 # Late is what was on its way while the run repaired the record; but not what a word that came in time had overtaken.
 _GAPS = text("""
-    SELECT g.feed, g.resource_id AS id, g.changed_at, g.repaired_at, g.run,
+    SELECT g.feed, g.resource_id AS id, g.topic, g.changed_at, g.repaired_at, g.run,
            CASE WHEN g.cause = 'never_delivered' AND EXISTS (
                     SELECT 1 FROM deliveries d
                     WHERE d.shop = g.shop AND d.resource_id = g.resource_id AND d.feed = g.feed

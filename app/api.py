@@ -17,7 +17,7 @@ from adapters.shops import Shop
 from app import feeds, lookup
 from app.office import office
 from app.problems import problem
-from app.session_tokens import shop_of
+from app.session_tokens import caller_of
 from domain.text import storable
 
 blueprint = Blueprint("api", __name__, url_prefix="/api/v1")
@@ -27,12 +27,12 @@ PAGE = 100
 @blueprint.before_request
 def authorise() -> Response | None:
     """401 before anything else; 403 for a shop that never installed."""
-    domain = shop_of(request.headers.get("Authorization"), office().settings)
+    caller = caller_of(request.headers.get("Authorization"), office().settings)
     with office().db.connect() as db:
-        shop = shops.find(db, office().vault, domain)
+        shop = shops.find(db, office().vault, caller.shop)
     if shop is None:
-        return problem(403, "Not installed", f"{domain} has not installed this app.")
-    g.shop = shop
+        return problem(403, "Not installed", f"{caller.shop} has not installed this app.")
+    g.shop, g.user = shop, caller.user
     return None
 
 
@@ -85,7 +85,7 @@ def refresh(name: str) -> Response:
     """Start a complete run now. One that is going already is named, not doubled."""
     desk = office()
     with desk.db.begin() as db:
-        run, is_new = runs.start(db, _shop().domain, _feed(name), "refresh", complete=True)
+        run, is_new = runs.start(db, _shop().domain, _feed(name), "refresh", complete=True, who=g.user)
         row = runs.find(db, run.id)
     assert row is not None  # a run is never deleted
     if not is_new:

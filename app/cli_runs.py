@@ -1,5 +1,6 @@
 """`flask feeds|runs|gaps`: is it green, and if not, why?"""
 
+import getpass
 import sys
 import time
 from datetime import UTC, datetime, timedelta
@@ -65,7 +66,7 @@ def start(shop: str, feed: str, complete: bool, wait: bool, as_json: bool) -> No
     """Start a run, or name the one that is going. With --wait: exit status 0 finished, 1 failed or held."""
     desk, found = office(), known_shop(shop)
     with desk.db.begin() as db:
-        run, _ = runs.start(db, found.domain, feed, "command", complete=complete)
+        run, _ = runs.start(db, found.domain, feed, "command", complete=complete, who=getpass.getuser())
     try:
         desk.bell.wake("bulk")
     except redis.RedisError:
@@ -153,5 +154,5 @@ def gaps(shop: str, since: datetime | None, as_json: bool) -> None:
 
 def _print_gaps(answer: Any) -> None:
     click.echo(answer["sentence"])
-    columns = ["feed", "id", "cause", "changed_at", "repaired_at", "run"]
+    columns = ["feed", "id", "cause", "topic", "changed_at", "repaired_at", "run"]
     table(columns, [[cell(gap[name]) for name in columns] for gap in answer["gaps"]], "No gaps.")

@@ -111,12 +111,12 @@ def gaps(db: Connection, shop: str, since: datetime) -> Answer:
     causes = Counter(gap["cause"] for gap in found)
     days: dict[str, Counter[str]] = {}
     for gap in found:
-        days.setdefault(f"{gap['repaired_at']:%Y-%m-%d}", Counter())[gap["feed"]] += 1
+        days.setdefault(f"{gap['repaired_at']:%Y-%m-%d}", Counter())[gap["topic"] or "no webhook exists"] += 1
     changes = inbox.count_webhooks(db, shop, since)
     return {
         "gaps": found,
         "counts": dict(causes),
-        "days": {day: dict(feeds) for day, feeds in days.items()},
+        "days": {day: dict(topics) for day, topics in days.items()},
         "sentence": _in_words(changes, found, causes, since),
     }
 

@@ -4,6 +4,7 @@ https://shopify.dev/docs/apps/build/authentication-authorization/session-tokens
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import jwt
 from shopify import session_token
@@ -15,8 +16,16 @@ class NotAuthorised(Exception):
     """The token is missing, wrong or too old. The browser should bring a fresh one."""
 
 
-def shop_of(authorization: str | None, settings: Settings) -> str:
-    """The shop's domain from `Authorization: Bearer …`, or NotAuthorised.
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`user` is Shopify's id of the person in the admin, None when the token names nobody."""
+
+    shop: str
+    user: str | None
+
+
+def caller_of(authorization: str | None, settings: Settings) -> Caller:
+    """Whose token stands in `Authorization: Bearer …`, or NotAuthorised.
 
     ShopifyAPI checks signature, audience, `nbf`, and that issuer and destination agree, with ten seconds of leeway. It
     takes one secret and forgives a token without an expiry; both are seen to here.
@@ -26,7 +35,9 @@ def shop_of(authorization: str | None, settings: Settings) -> str:
     claims = _claims(authorization, settings.shopify_api_key, settings.webhook_secrets)
     if "exp" not in claims:
         raise NotAuthorised("The session token never expires; Shopify's do.")
-    return str(claims["dest"]).removeprefix("https://").rstrip("/").lower()
+    shop = str(claims["dest"]).removeprefix("https://").rstrip("/").lower()
+    user = claims.get("sub")
+    return Caller(shop, str(user) if user else None)
 
 
 def _claims(authorization: str, api_key: str, secrets: Sequence[str]) -> dict[str, object]:

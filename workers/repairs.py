@@ -70,8 +70,16 @@ def note_products(db: Connection, shop: str, plans: Iterable[ProductPlan], held:
         acts = plan.step in (Step.WRITE, Step.REMOVE)
         silent = not acts and _metafields_moved(plan, known.get(plan.id))
         if acts or silent or _renews(plan.step, plan.best, version):
-            repairs.append(_repair(plan.id, run, plan.best, version, silent=silent))
+            topic = None if silent else _product_topic(plan.step, before)
+            repairs.append(_repair(plan.id, run, plan.best, version, topic))
     runs.record_gaps(db, shop, "products", repairs)
+
+
+def _product_topic(step: Step, before: HeldProduct | None) -> str:
+    """What Shopify should have sent."""
+    if step is Step.REMOVE:
+        return "products/delete"
+    return "products/create" if before is None or before.core.removed else "products/update"
 
 
 def _metafields_moved(plan: ProductPlan, known: ProductMetafields | None) -> bool:
@@ -96,7 +104,7 @@ def note_customers(
         return
     before = mirror_customers.load(db, vault, shop, [plan.id for plan, _ in by_run])
     repairs = [
-        _repair(plan.id, run, plan.best, old.version if old else None, silent=_only_metafields(plan, old))
+        _repair(plan.id, run, plan.best, old.version if old else None, _customer_topic(plan, old))
         for plan, run in by_run
         for old in [before.get(plan.id)]
     ]
@@ -108,6 +116,19 @@ def _acts(plan: CustomerPlan, held: HeldCustomer | None) -> bool:
     if held is None or held.state != "member":
         return plan.step is Step.WRITE
     return plan.step in (Step.WRITE, Step.REMOVE) or _renews(plan.step, plan.best, held.held.version)
+
+
+def _customer_topic(plan: CustomerPlan, old: StoredCustomer | None) -> str | None:
+    """What Shopify should have sent; None when there is nothing that it sends."""
+    if _only_metafields(plan, old):
+        return None
+    if plan.best.record is None:
+        return "customers/delete"
+    if plan.member is None:
+        return "customer.tags_removed"
+    if old is None:
+        return "customers/create"
+    return "customers/update" if old.customer is not None else "customer.tags_added"
 
 
 def _only_metafields(plan: CustomerPlan, old: StoredCustomer | None) -> bool:
@@ -129,8 +150,8 @@ def told(metafields: Iterable[Metafield]) -> set[tuple[str, str]]:
     return {(field.key, "" if field.key == "authentication" else field.value) for field in metafields}
 
 
-def _repair(record_id: int, run: int, best: Candidate[Any] | None, known: Version | None, *, silent: bool) -> Repair:
+def _repair(record_id: int, run: int, best: Candidate[Any] | None, known: Version | None, topic: str | None) -> Repair:
     """`changed_at` only where Shopify's clock moved: an edit that left `updatedAt` alone has no time anybody knows."""
     told = best is not None and best.record is not None and (known is None or best.version.at > known.at)
     changed_at = best.version.at if best and told else None
-    return Repair(record_id, run, changed_at, known.seen if known else None, silent)
+    return Repair(record_id, run, changed_at, known.seen if known else None, topic)

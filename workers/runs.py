@@ -14,10 +14,11 @@ import structlog
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from adapters import fetch, inbox, listing, mirror_customers, runs, shops, telemetry
+from adapters import fetch, inbox, listing, mirror_customers, mirror_products, runs, shops, telemetry
 from adapters.runs import Progress, Run
 from domain.difference import brake
 from domain.failures import AccessDenied, Permanent, Throttled, TokenDead, Transient
+from schemas import nodes
 from workers import customer_run, product_run
 from workers.bulk_file import BulkFile
 from workers.gathering import is_the_worlds_fault, sqlstate, where_it_broke
@@ -149,7 +150,7 @@ def _page(work: Work) -> None:
     rows = place.get("rows", 0) + len(page.nodes)
     further: dict[str, Any] = {**place, "after": page.after, "rows": rows, "most": min(2 * most, listing.PAGE)}
     if page.after is None:
-        further = {"phase": "removals" if work.run.complete else "end", "belonging": place.get("belonging", 0)}
+        further = _after_the_last_page(work.run)
     elif since and rows > DEEPEST and comparison.newest and comparison.newest > since:
         # Deep paging ends soon: begin again where we are, by time, if that is any further.
         further = {"phase": "page", "after": None, "since": comparison.newest.isoformat(), "rows": 0}
@@ -157,6 +158,37 @@ def _page(work: Work) -> None:
     _post(work, comparison, further)
     if further["phase"] == "end":
         _finish(work, max(filter(None, (comparison.newest, work.run.read_until)), default=None))
+
+
+def _after_the_last_page(run: Run) -> dict[str, Any]:
+    if run.complete:
+        return {"phase": "removals"}
+    if run.feed == "products":
+        return {"phase": "events", "since": run.place["since"], "after": None}
+    return {"phase": "end"}
+
+
+def _events(work: Work) -> None:
+    """A cheap hint at deleted products between two complete runs. The turn asks about each before it removes it."""
+    place, run = work.run.place, work.run
+    since = datetime.fromisoformat(place["since"])
+    try:
+        gids, after = listing.deleted_products(work.workshop.admin, run.shop, work.token, since, place["after"])
+    except (AccessDenied, Permanent) as refused:
+        log.info("no_events", reason=str(refused))  # the next complete run finds what is gone
+        gids, after = [], None
+    named = {i for gid in gids if (i := nodes.node_id({"id": gid})) is not None}
+    with work.workshop.db.connect() as db:
+        hinted = mirror_products.live(db, run.shop, named)
+        live = runs.live_records(db, run)
+    existing = fetch.existing(work.workshop.admin, run.shop, work.token, "Product", hinted) if hinted else set()
+    gone = sorted(hinted - existing)
+    if _brake(work, len(gone), live, read=live):
+        gone = []  # the next complete run finds them as well, and is held
+    further = {**place, "after": after} if after else {"phase": "end"}
+    _post(work, Comparison(asked=gone, removed=len(gone)), further)
+    if further["phase"] == "end":
+        _finish(work, run.read_until)
 
 
 def _bulk(work: Work) -> None:
@@ -237,7 +269,7 @@ def _keep_lease(work: Work) -> None:
 
 def _removals(work: Work) -> None:
     """Only a complete read proves absence, each is asked about once more, and too many need somebody's word."""
-    run, settings = work.run, work.workshop.settings
+    run = work.run
     listed, checked = run.place.get("listed", run.seen), run.place.get("checked", 0)
     with work.workshop.db.connect() as db:
         gone = runs.unseen(db, run)
@@ -247,7 +279,7 @@ def _removals(work: Work) -> None:
         there = Comparison(seen=sorted(existing), asked=sorted(existing))
         _post(work, there, {**run.place, "listed": listed, "checked": unsure[-1]})
         return
-    why = brake(len(gone), live, listed, percent=settings.removal_brake_percent, records=settings.removal_brake_records)
+    why = _brake(work, len(gone), live, read=listed)
     if why and not run.place.get("confirmed"):
         reason = f"{why} If that is right: flask runs confirm {run.id}"
         with work.workshop.db.begin() as db:
@@ -256,6 +288,12 @@ def _removals(work: Work) -> None:
         return
     _post(work, Comparison(asked=gone, removed=len(gone)), {**run.place, "phase": "end"})
     _finish(work, run.started_at)
+
+
+def _brake(work: Work, removing: int, live: int, *, read: int) -> str | None:
+    settings = work.workshop.settings
+    percent, records = settings.removal_brake_percent, settings.removal_brake_records
+    return brake(removing, live, read, percent=percent, records=records)
 
 
 KINDS = {"products": "Product", "customers": "Customer"}
@@ -308,6 +346,7 @@ COMPARE_WHOLE: Mapping[str, Callable[[Work, Sequence[Any], datetime], Comparison
 PHASES: Mapping[str, Callable[[Work], None]] = {
     "begin": _begin,
     "page": _page,
+    "events": _events,
     "bulk": _bulk,
     "poll": _poll,
     "read": _read,

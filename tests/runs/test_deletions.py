@@ -1,4 +1,4 @@
-"""Deletions: only a complete read proves absence, each is asked about once more, and too many need somebody's word."""
+"""Deletions: a complete read or an event raises the suspicion, Shopify is asked about each, too many need a word."""
 
 import orjson
 import pytest
@@ -23,12 +23,47 @@ def live(scene):
     return scene.value("SELECT count(*) FROM products WHERE shop = :shop AND removed_at IS NULL")
 
 
-def test_an_incremental_run_removes_nothing(forty):
+def test_an_incremental_run_removes_what_events_and_shopify_itself_call_gone(forty):
     (gone,) = delete(forty, 1)
 
     run = forty.run("products")
 
+    assert (run["state"], run["removed"]) == ("finished", 1)
+    assert forty.product(gone).removed_at is not None
+    assert forty.gaps() == {("products", gone): "never_delivered"}
+
+
+def test_an_event_alone_removes_nothing(forty, monkeypatch):
+    from adapters import listing
+
+    alive = forty.products[0]["id"]
+    monkeypatch.setattr(listing, "deleted_products", lambda *_: ([f"gid://shopify/Product/{alive}"], None))
+
+    run = forty.run("products")
+
     assert (run["state"], run["removed"]) == ("finished", 0)
+    assert forty.product(alive).removed_at is None
+
+
+def test_events_of_more_than_the_brake_allows_are_left_to_a_complete_run(forty):
+    gone = delete(forty, 7)
+
+    assert forty.run("products")["removed"] == 0
+    assert all(forty.product(product).removed_at is None for product in gone)
+    assert forty.run("products", complete=True)["state"] == "held"
+
+
+def test_an_incremental_run_without_access_to_events_goes_on(forty, monkeypatch):
+    from adapters import listing
+    from domain.failures import AccessDenied
+
+    def denied(*_):
+        raise AccessDenied("The scope is missing.")
+
+    monkeypatch.setattr(listing, "deleted_products", denied)
+    (gone,) = delete(forty, 1)
+
+    assert forty.run("products")["state"] == "finished"
     assert forty.product(gone).removed_at is None
 
 

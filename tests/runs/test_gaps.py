@@ -251,13 +251,13 @@ def test_the_report_counts_by_cause_and_day_and_says_it_in_a_sentence(scene):
     report = scene.gap_report()
 
     assert report["counts"] == {"never_delivered": 3, "no_webhook": 1}
-    assert report["days"] == {f"{datetime.now(UTC):%Y-%m-%d}": {"products": 4}}
+    assert report["days"] == {f"{datetime.now(UTC):%Y-%m-%d}": {"products/update": 3, "no webhook exists": 1}}
     assert report["sentence"].startswith(
         "In the last 24 h Shopify made 5 changes that we know of; 3 webhooks did not arrive; "
         "1 had none, for Shopify sends none for them; repaired after "
     )
     (gap, *_) = report["gaps"]
-    assert set(gap) == {"feed", "id", "cause", "changed_at", "repaired_at", "run"}
+    assert set(gap) == {"feed", "id", "cause", "topic", "changed_at", "repaired_at", "run"}
     assert orjson.dumps(report)
 
 
