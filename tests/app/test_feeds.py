@@ -119,6 +119,10 @@ def test_refresh_starts_a_complete_run_and_names_it(ask, app):
     assert app.extensions["office"].bell.state()["bulk"]["jobs"] == 1
 
 
+def test_a_refresh_remembers_who_pressed_the_button(ask):
+    assert ask("/feeds/products/runs", method="POST")[1]["who"] == "42"
+
+
 def test_a_second_refresh_is_told_of_the_run_that_is_going(ask):
     _, run = ask("/feeds/products/runs", method="POST")
 
