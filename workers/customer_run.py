@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from adapters import mirror_customers
+from adapters import listing, mirror_customers
 from adapters.mirror_customers import Absence, StoredCustomer
 from domain.eligibility import Eligibility, judge
 from domain.records import Metafield
@@ -71,4 +71,10 @@ def _differs(
         return eligibility.belongs
     same_time = known.version.at == version.at
     same_tags = sorted(known.customer.tags) == sorted(tags)
-    return not (eligibility.belongs and same_time and same_tags and told(known.customer.metafields) == told(metafields))
+    same_metafields = _same_metafields(told(known.customer.metafields), told(metafields))
+    return not (eligibility.belongs and same_time and same_tags and same_metafields)
+
+
+def _same_metafields(known: set[tuple[str, str]], listed: set[tuple[str, str]]) -> bool:
+    """A list that was cut off says nothing about what it does not name."""
+    return listed <= known if len(listed) >= listing.METAFIELDS else listed == known
