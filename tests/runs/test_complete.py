@@ -184,7 +184,7 @@ def test_a_page_that_the_budget_never_holds_is_read_in_smaller_ones(open_shop, m
 
 
 def test_a_customer_with_more_metafields_than_a_list_names_is_not_taken_for_changed(proven):
-    member = proven.customers[0]
+    member = proven.members[0]
     for n in range(25):
         proven.change("edit_customer_metafield", id=member["id"], key=f"extra_{n:02}", value="1")
     prove(proven)
