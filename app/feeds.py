@@ -102,7 +102,8 @@ RUN = (
 
 def run(row: Mapping[str, Any]) -> Answer:
     """The contract's answer to `GET /runs/{id}`."""
-    return {name: row[name] for name in RUN} | {"progress": progress(row)}
+    eta = _eta(row) if row["state"] == "running" else None
+    return {name: row[name] for name in RUN} | {"progress": progress(row), "eta_seconds": eta}
 
 
 def gaps(db: Connection, shop: str, since: datetime) -> Answer:
