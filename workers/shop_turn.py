@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 import orjson
 from sqlalchemy import Connection, text
 
-from adapters import database, mirror_customers, shops
+from adapters import database, inbox, mirror_customers, shops
 from domain.deliveries import Outcome, Verdict, Waiting
 from domain.topics import Act
 from workers import customer_turn
@@ -20,6 +20,12 @@ def _uninstall(db: Connection, domain: str, delivery: Waiting) -> Verdict:
     if shops.uninstall(db, domain, delivery.triggered_at):
         return Verdict(Outcome.APPLIED, "the shop removed the app; its token is forgotten")
     return Verdict(Outcome.SUPERSEDED, "a late notice of an earlier installation, or an unknown shop")
+
+
+def _changed(db: Connection, domain: str, _delivery: Waiting) -> Verdict:
+    """What waited for a scope need not wait for its pause to end."""
+    inbox.hurry(db, domain)
+    return Verdict(Outcome.UNCHANGED, "noted; what was waiting for Shopify is tried again now")
 
 
 def _noted(_db: Connection, _domain: str, _delivery: Waiting) -> Verdict:
@@ -104,7 +110,7 @@ def _receipt(db: Connection, domain: str, delivery: Waiting, counts: Mapping[str
 
 _DEEDS: Mapping[Act, Callable[[Connection, str, Waiting], Verdict]] = {
     Act.UNINSTALL: _uninstall,
-    Act.SHOP: _noted,
+    Act.SHOP: _changed,
     Act.BULK: _noted,
     Act.REDACT_CUSTOMER: _redact_customer,
     Act.REDACT_SHOP: _redact_shop,

@@ -166,3 +166,17 @@ def test_a_notice_that_comes_twice_is_served_once(stocked):
         stocked.turn()
 
     assert len(receipts(stocked)) == 1
+
+
+def test_a_scope_that_is_granted_hurries_what_waited_for_it(stocked):
+    stocked.devstore.fault("access_denied", times=50)
+    stocked.change("edit_customer", id=ADA, first_name="Augusta")
+    stocked.turn()
+    assert stocked.outcomes()["waiting"] == 1
+    stocked.devstore.clear_faults()
+
+    stocked.send("app/scopes_update", {"id": 1})
+    stocked.turn()
+
+    assert "applied" in stocked.turn().values()
+    assert stocked.customer(ADA).customer.first_name == "Augusta"
