@@ -246,6 +246,7 @@ def test_a_database_that_restarts_in_the_middle_costs_a_step(edited, monkeypatch
     number = edited.start("products", complete=True)
 
     edited.steps()
+    edited.db.dispose()  # this test's own connections were cut as well
     assert edited.row(number)["state"] == "running"
 
     edited.execute("UPDATE runs SET leased_until = now() - interval '1 second' WHERE state = 'running'")

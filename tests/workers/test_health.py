@@ -155,7 +155,7 @@ def test_the_clock_queues_one_job_and_the_bell_that_rang_behind_it_is_heard(clin
     from workers import health as checks
 
     bell = clinic.workshop.bell
-    monkeypatch.setattr(checks, "workshop", lambda: clinic.workshop)
+    monkeypatch.setattr(checks, "workshop", lambda _lane: clinic.workshop)
     for _ in range(3):
         checks.wake_for_due_checks(clinic.workshop)
     bell.ring("bulk", {clinic.floor.shop: 0.0})
