@@ -44,7 +44,7 @@ _CLAIM = text(f"""
         ORDER BY h.next_check_at LIMIT 1 FOR UPDATE OF h SKIP LOCKED
     )
     RETURNING shop, now() AS began, known, open_until, failed_probes, judged_run
-""")  # noqa: S608 — our own words
+""")  # noqa: S608 — put together from names of our own
 
 
 def claim(db: Connection, every: float) -> Check | None:
@@ -61,7 +61,7 @@ def is_due(db: Connection) -> bool:
         SELECT EXISTS (SELECT 1 FROM shops s LEFT JOIN health h ON h.shop = s.domain
                        WHERE s.state <> 'uninstalled'
                          AND (h.shop IS NULL OR (h.leased_until IS NULL OR h.leased_until < now()) AND {_IS_DUE}))
-    """)  # noqa: S608 — our own words
+    """)  # noqa: S608 — put together from names of our own
     return bool(db.execute(statement).scalar_one())
 
 

@@ -309,16 +309,21 @@ def _where(chosen: Filter) -> tuple[str, dict[str, Any]]:
 def select(db: Connection, chosen: Filter, most: int = 100) -> list[dict[str, Any]]:
     """Deliveries that match, newest first."""
     where, values = _where(chosen)
-    statement = text(f"SELECT * FROM deliveries WHERE {where} ORDER BY id DESC LIMIT :most")  # noqa: S608 — _CONDITIONS
+    query = f"SELECT * FROM deliveries WHERE {where} ORDER BY id DESC LIMIT :most"  # noqa: S608 — conditions of ours
+    statement = text(query)
     return [as_json(row) for row in db.execute(statement, values | {"most": most}).mappings()]
 
 
+# What has no resource has nothing that a turn could be about.
+_REOPENABLE = "state = 'closed' AND feed IS NOT NULL AND resource_id IS NOT NULL"
+
+
 def forecast(db: Connection, chosen: Filter) -> dict[str, int]:
-    """How many closed deliveries match, by today's outcome."""
+    """How many deliveries a replay would reopen, by today's outcome."""
     where, values = _where(chosen)
-    statement = text(
-        f"SELECT outcome, count(*) AS n FROM deliveries WHERE {where} AND state = 'closed' GROUP BY outcome"  # noqa: S608
-    )
+    statement = text(f"""
+        SELECT outcome, count(*) AS n FROM deliveries WHERE {where} AND {_REOPENABLE} GROUP BY outcome
+    """)  # noqa: S608 — conditions of ours, values bound
     return {row.outcome: row.n for row in db.execute(statement, values)}
 
 
@@ -331,9 +336,18 @@ def reopen(db: Connection, chosen: Filter) -> int:
     statement = text(f"""
         UPDATE deliveries SET state = 'waiting', outcome = NULL, reason = NULL, closed_at = NULL, attempts = 0,
                next_attempt_at = now(), lane = 'bulk'
-        WHERE {where} AND state = 'closed' AND feed IS NOT NULL AND resource_id IS NOT NULL
-    """)  # noqa: S608 — _CONDITIONS
+        WHERE {where} AND {_REOPENABLE}
+    """)  # noqa: S608 — conditions of ours, values bound
     return db.execute(statement, values).rowcount
+
+
+def count_dead(db: Connection, chosen: Filter) -> int:
+    """How many dead deliveries match, those included that no replay could reopen."""
+    where, values = _where(chosen)
+    statement = text(f"""
+        SELECT count(*) FROM deliveries WHERE {where} AND outcome = 'dead'
+    """)  # noqa: S608 — conditions of ours, values bound
+    return int(db.execute(statement, values).scalar_one())
 
 
 def dismiss(db: Connection, chosen: Filter, reason: str) -> int:
@@ -341,5 +355,5 @@ def dismiss(db: Connection, chosen: Filter, reason: str) -> int:
     where, values = _where(chosen)
     statement = text(f"""
         UPDATE deliveries SET outcome = 'filtered', reason = :note WHERE {where} AND outcome = 'dead'
-    """)  # noqa: S608 — _CONDITIONS
+    """)  # noqa: S608 — conditions of ours, values bound
     return db.execute(statement, values | {"note": f"dismissed: {reason}"}).rowcount

@@ -44,9 +44,13 @@ def page(
     first = max(LEAST_PAGE, min(most, (client.ceiling(shop) - 2) // cost_of_row))
     variables = {"first": first, "after": after, "query": query, "sortKey": "UPDATED_AT" if since else "ID"}
     found = client.query(shop, token, document, variables, first * cost_of_row + 2).get(feed)
+    return _read(shop, found)
+
+
+def _read(shop: str, connection: Any) -> Page:
     try:
-        info = found["pageInfo"]  # type: ignore[index]  # checked by the except below
-        return Page(list(found["nodes"]), info["endCursor"] if info["hasNextPage"] else None)  # type: ignore[index]
+        info = connection["pageInfo"]
+        return Page(list(connection["nodes"]), info["endCursor"] if info["hasNextPage"] else None)
     except (KeyError, TypeError):
         raise ShopUnreachable(f"{shop} sent a list that cannot be read. It is asked again later.") from None
 
@@ -68,13 +72,9 @@ def deleted_products(
     query = f"action:destroy AND subject_type:PRODUCT AND created_at:>='{since:%Y-%m-%dT%H:%M:%SZ}'"
     first = max(LEAST_PAGE, min(PAGE, client.ceiling(shop) - 2))
     variables = {"first": first, "after": after, "query": query}
-    found = client.query(shop, token, documents.DELETED_PRODUCTS, variables, first + 2).get("events")
-    try:
-        info = found["pageInfo"]  # type: ignore[index]  # checked by the except below
-        gids = [str(node["subjectId"]) for node in found["nodes"] if node.get("subjectType") == "PRODUCT"]  # type: ignore[index]
-        return gids, info["endCursor"] if info["hasNextPage"] else None
-    except (KeyError, TypeError):
-        raise ShopUnreachable(f"{shop} sent events that cannot be read. It is asked again later.") from None
+    found = _read(shop, client.query(shop, token, documents.DELETED_PRODUCTS, variables, first + 2).get("events"))
+    gids = [str(event.get("subjectId")) for event in found.nodes if event.get("subjectType") == "PRODUCT"]
+    return gids, found.after
 
 
 @dataclass(frozen=True, slots=True)

@@ -40,7 +40,9 @@ _START = text(f"""
     RETURNING {_COLUMNS}
 """)  # noqa: S608 — names of our own columns
 
-_GOING = text(f"SELECT {_COLUMNS} FROM runs WHERE shop = :shop AND feed = :feed AND state = 'running'")  # noqa: S608
+_GOING = text(f"""
+    SELECT {_COLUMNS} FROM runs WHERE shop = :shop AND feed = :feed AND state = 'running'
+""")  # noqa: S608 — names of our own columns
 
 
 def start(

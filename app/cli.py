@@ -252,7 +252,7 @@ def dismiss(reason: str, yes: bool, as_json: bool, **words: Any) -> None:
     """Close dead deliveries without applying them."""
     chosen = _filter(words)
     with office().db.begin() as db:
-        dead = inbox.forecast(db, chosen).get("dead", 0)
+        dead = inbox.count_dead(db, chosen)
         dismissed = inbox.dismiss(db, chosen, reason) if yes else 0
     said = f"{dismissed} dismissed." if yes else f"Would dismiss {dead}. Add --yes to do it."
     show({"matching": {"dead": dead}, "dismissed": dismissed}, as_json, lambda: click.echo(said))

@@ -67,13 +67,17 @@ def start(shop: str, feed: str, complete: bool, wait: bool, as_json: bool) -> No
     desk, found = office(), known_shop(shop)
     with desk.db.begin() as db:
         run, _ = runs.start(db, found.domain, feed, "command", complete=complete, who=getpass.getuser())
-    try:
-        desk.bell.wake("bulk")
-    except redis.RedisError:
-        click.echo("Redis does not answer; the clock wakes a worker when it does.", err=True)
+    _wake_bulk()
     row = _wait_for(run.id, quiet=as_json) if wait else _run(run.id)
     show(feeds.run(row), as_json, lambda: click.echo(_in_words(row)))
     sys.exit(FINDINGS if row["state"] in ("failed", "held") else 0)
+
+
+def _wake_bulk() -> None:
+    try:
+        office().bell.wake("bulk")
+    except redis.RedisError:
+        click.echo("Redis does not answer; the clock wakes a worker when it does.", err=True)
 
 
 def _run(run_id: int) -> Any:
@@ -129,10 +133,7 @@ def confirm(run: int, as_json: bool) -> None:
         raise click.UsageError(
             f"Run {run} is not held, or another run of its feed is going. `flask runs list` shows all."
         )
-    try:
-        office().bell.wake("bulk")
-    except redis.RedisError:
-        click.echo("Redis does not answer; the clock wakes a worker when it does.", err=True)
+    _wake_bulk()
     row = _run(run)
     show(feeds.run(row), as_json, lambda: click.echo(f"Run {run} goes on."))
 

@@ -50,9 +50,9 @@ def beside_airbyte(folder: Path, url: str, note: Note) -> Figures:
 def _install(where: Path) -> Path | None:
     python = where / "bin" / "python"
     try:
-        subprocess.run([sys.executable, "-m", "venv", str(where)], check=True, capture_output=True)  # noqa: S603  # ours
+        subprocess.run([sys.executable, "-m", "venv", str(where)], check=True, capture_output=True)  # noqa: S603  # a command put together here
         install = [str(python), "-m", "pip", "install", "--quiet", PACKAGE]
-        subprocess.run(install, check=True, capture_output=True, timeout=MOST_SECONDS)  # noqa: S603  # ours
+        subprocess.run(install, check=True, capture_output=True, timeout=MOST_SECONDS)  # noqa: S603  # a command put together here
     except (subprocess.SubprocessError, OSError):
         return None
     return python
@@ -83,6 +83,6 @@ def _write(path: Path, lines: Iterator[Line] | list[Line]) -> None:
 
 
 def _read(command: list[str], path: Path, homes: Path) -> Figures:
-    done = subprocess.run([*command, str(path), str(homes)], check=True, cwd=CHECKOUT, capture_output=True)  # noqa: S603  # ours
+    done = subprocess.run([*command, str(path), str(homes)], check=True, cwd=CHECKOUT, capture_output=True)  # noqa: S603  # a command put together here
     told: Figures = json.loads(done.stdout)
     return told

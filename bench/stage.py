@@ -187,7 +187,7 @@ for shop in sys.stdin.read().split():
 def add_shops(shops: list[str], environment: Mapping[str, str], note: Note) -> None:
     note(f"flask shops add, {len(shops)} shops")
     command, words = [sys.executable, "-c", _ADD_SHOPS], "\n".join(shops)
-    done = run(  # noqa: S603  # ours
+    done = run(  # noqa: S603  # a command put together here
         command, check=False, cwd=CHECKOUT, env=dict(environment), input=words, capture_output=True, text=True
     )
     if done.returncode != 0:

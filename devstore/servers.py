@@ -335,7 +335,7 @@ class Child:
                 start_new_session=True,
                 **_as(account),
             )
-        self._watcher = subprocess.Popen(  # noqa: S603  # as above
+        self._watcher = subprocess.Popen(  # noqa: S603  # a command put together here
             ["/bin/sh", "-c", 'read -r _; kill -"$0" "$1"', str(int(stop_signal)), str(self.pid)],
             cwd="/",
             env=_ENVIRONMENT,

@@ -1,8 +1,10 @@
-"""Real servers for the tests that ask: one Postgres and one Valkey a test process, started when first asked for."""
+"""What tests of several rooms ask for: real servers, one of each a test process, and the product put up on them."""
 
 import os
 import sys
 import tempfile
+import threading
+import time
 from pathlib import Path
 
 import psycopg
@@ -10,6 +12,7 @@ import pytest
 import redis as redis_client
 from cryptography.fernet import Fernet
 from sqlalchemy import text
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from devstore.servers import Postgres, Valkey
 
@@ -165,3 +168,62 @@ def devstore():
 
     with Server(World(App(None, API_KEY, API_SECRET))) as server, Devstore(server.url) as devstore:
         yield devstore
+
+
+class Quiet(WSGIRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def log(self, *_):
+        """The answers say enough."""
+
+
+@pytest.fixture(scope="session")
+def front_door(environment):
+    """The web application's address, served from a thread."""
+    from app import build_app
+    from settings import read_settings
+
+    app = build_app(read_settings(environment))
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    server.daemon_threads = True
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+    office = app.extensions["office"]
+    office.db.dispose()
+    office.frontdesk._db.dispose()
+    office.admin.close()
+
+
+@pytest.fixture
+def surroundings(environment, devstore):
+    """The environment of a process whose Shopify is this test's devstore."""
+    return environment | {"SHOPIFY_ADMIN_ORIGIN": devstore.url + "/{shop}"}
+
+
+@pytest.fixture
+def workshop(database, redis, surroundings):
+    """A workshop in this test's own process."""
+    from settings import read_settings
+    from workers.workshop import open_workshop
+
+    opened = open_workshop(read_settings(surroundings))
+    yield opened
+    opened.db.dispose()
+    opened.admin.close()
+
+
+@pytest.fixture
+def until():
+    def wait(fact, seconds=40):
+        """The fact's answer, once it is true."""
+        deadline = time.monotonic() + seconds
+        while not (found := fact()):
+            assert time.monotonic() < deadline, "never became true"
+            time.sleep(0.02)
+        return found
+
+    return wait

@@ -170,7 +170,9 @@ def test_what_has_no_resource_cannot_be_replayed(database, put):
     put(arrival("a", resource_id=None, dead_because="no id"))
 
     with database.begin() as db:
+        assert inbox.forecast(db, Filter()) == {}
         assert inbox.reopen(db, Filter()) == 0
+        assert inbox.count_dead(db, Filter()) == 1
 
 
 def test_dismissing_touches_the_dead_alone(database, put):

@@ -17,37 +17,6 @@ TOKEN = "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"
 
 
 @pytest.fixture
-def until():
-    def wait(fact, seconds=40):
-        """The fact's answer, once it is true."""
-        deadline = time.monotonic() + seconds
-        while not (found := fact()):
-            assert time.monotonic() < deadline, "never became true"
-            time.sleep(0.05)
-        return found
-
-    return wait
-
-
-@pytest.fixture
-def surroundings(environment, devstore):
-    """The environment of a process whose Shopify is this test's devstore."""
-    return environment | {"SHOPIFY_ADMIN_ORIGIN": devstore.url + "/{shop}"}
-
-
-@pytest.fixture
-def workshop(database, redis, surroundings):
-    """A workshop in this test's own process, beside those of the workers."""
-    from settings import read_settings
-    from workers.workshop import open_workshop
-
-    opened = open_workshop(read_settings(surroundings))
-    yield opened
-    opened.db.dispose()
-    opened.admin.close()
-
-
-@pytest.fixture
 def start(surroundings, tmp_path, database, redis):
     """start(*command) runs a process of the product until the test's end."""
     running = []

@@ -1,6 +1,5 @@
 """A shop at Shopify's end and a bulk worker at ours, taken step by step: nothing waits for a clock."""
 
-import threading
 import time
 import uuid
 from dataclasses import replace
@@ -10,41 +9,12 @@ import httpx
 import orjson
 import pytest
 from sqlalchemy import text
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 SHOP = "northwind-trade.myshopify.com"
 OTHER = "hearth-and-co.myshopify.com"
 API_KEY = "test-api-key"
 API_SECRET = "test-api-secret"
 TOKEN = "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"
-
-
-class Quiet(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log(self, *_):
-        """The answers say enough."""
-
-
-@pytest.fixture(scope="session")
-def web(environment):
-    """The web application on a port, in a thread."""
-    from app import build_app
-    from settings import read_settings
-
-    app = build_app(read_settings(environment))
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    office = app.extensions["office"]
-    office.db.dispose()
-    office.frontdesk._db.dispose()
-    office.admin.close()
 
 
 @pytest.fixture
@@ -61,13 +31,13 @@ def devstore():
 
 
 @pytest.fixture
-def open_shop(database, redis, devstore, environment, web):
+def open_shop(database, redis, devstore, environment, front_door):
     """open_shop(domain, changes={of the environment}, **stock) → a Scene, known to both sides, nothing imported."""
     from settings import read_settings
     from workers.workshop import open_workshop
 
     workshops = []
-    devstore.move_app(url=web)
+    devstore.move_app(url=front_door)
 
     def make(domain=SHOP, *, workshop=None, token=TOKEN, changes=None, **stock):
         if workshop is None:
@@ -76,7 +46,7 @@ def open_shop(database, redis, devstore, environment, web):
             workshops.append(workshop)
         devstore.open_shop(domain, token=token, **stock)
         devstore.settings(domain, index_lag=0, bulk_seconds=0, bucket=100_000, restore_rate=100_000)
-        scene = Scene(database, workshop, devstore, web, domain)
+        scene = Scene(database, workshop, devstore, front_door, domain)
         scene.add(token)
         return scene
 
@@ -343,16 +313,3 @@ class Scene:
 def belongs(customer):
     tagged = any(tag.strip().casefold() == "b2b" for tag in customer["tags"])
     return tagged or any(metafield["namespace"] == "sparklayer" for metafield in customer["metafields"])
-
-
-@pytest.fixture
-def until():
-    def wait(fact, seconds=30):
-        """The fact's answer, once it is true."""
-        deadline = time.monotonic() + seconds
-        while not (found := fact()):
-            assert time.monotonic() < deadline, "never became true"
-            time.sleep(0.02)
-        return found
-
-    return wait

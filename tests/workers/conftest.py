@@ -1,7 +1,5 @@
 """A shop at Shopify's end and a workshop at ours: what is sent comes in by the front door, and turns serve it."""
 
-import threading
-import time
 import uuid
 from datetime import UTC, datetime, timedelta
 
@@ -9,57 +7,11 @@ import httpx
 import orjson
 import pytest
 from sqlalchemy import text
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 SHOP = "northwind-trade.myshopify.com"
 OTHER = "hearth-and-co.myshopify.com"
 TOKEN = "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"
 START = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=1)
-
-
-class Quiet(WSGIRequestHandler):
-    protocol_version = "HTTP/1.1"
-
-    def log(self, *_):
-        """The answers say enough."""
-
-
-@pytest.fixture(scope="session")
-def front_door(environment):
-    """The web application on a port; its webhooks' address."""
-    from app import build_app
-    from settings import read_settings
-
-    app = build_app(read_settings(environment))
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    server.daemon_threads = True
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
-    office = app.extensions["office"]
-    office.db.dispose()
-    office.frontdesk._db.dispose()
-    office.admin.close()
-
-
-@pytest.fixture
-def surroundings(environment, devstore):
-    """The environment of a process whose Shopify is this test's devstore."""
-    return environment | {"SHOPIFY_ADMIN_ORIGIN": devstore.url + "/{shop}"}
-
-
-@pytest.fixture
-def workshop(database, redis, surroundings):
-    from settings import read_settings
-    from workers.workshop import open_workshop
-
-    opened = open_workshop(read_settings(surroundings))
-    yield opened
-    opened.db.dispose()
-    opened.admin.close()
 
 
 @pytest.fixture
@@ -344,16 +296,3 @@ def witness(database):
         for name in made:
             db.execute(text(f"DROP FUNCTION {name} CASCADE"))
             db.execute(text(f"DROP TABLE {name}"))
-
-
-@pytest.fixture
-def until():
-    def wait(fact, seconds=30):
-        """The fact's answer, once it is true."""
-        deadline = time.monotonic() + seconds
-        while not (found := fact()):
-            assert time.monotonic() < deadline, "never became true"
-            time.sleep(0.02)
-        return found
-
-    return wait
