@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import structlog
 from sqlalchemy import Engine
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters import inbox
@@ -80,12 +80,24 @@ class FrontDesk:
             if not waiting:
                 continue
             try:
-                with self._db.begin() as db:
-                    fresh = inbox.store(db, [arrival for arrival, _ in waiting])
+                fresh = self._store([arrival for arrival, _ in waiting])
             except Exception as error:  # noqa: BLE001 — each requester is told; this thread must live
                 self._refuse(waiting, error)
             else:
                 self._tell(waiting, fresh)
+
+    def _store(self, arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
+        """In one transaction. A connection that was cut while it lay in the pool does not mean that Postgres is away:
+        the pool forgets all its old ones, and storing again is safe, for what is stored once stays stored once.
+        """
+        try:
+            with self._db.begin() as db:
+                return inbox.store(db, arrivals)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+        with self._db.begin() as db:
+            return inbox.store(db, arrivals)
 
     def _tell(self, waiting: Sequence[tuple[Arrival, "Future[bool]"]], fresh: set[tuple[str, str]]) -> None:
         """Of two copies that went in one batch the first is the new one."""

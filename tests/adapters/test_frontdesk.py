@@ -169,6 +169,21 @@ def test_while_postgres_hangs_only_so_many_bodies_are_kept(database, desk, wait_
             assert first.result(10) is True
 
 
+def test_a_connection_that_was_cut_in_the_pool_refuses_nobody(database, database_url, redis):
+    own = connect(database_url, pool=1)
+    desk = FrontDesk(own, bell.Bell(redis), Figures(redis))
+    assert desk.accept(arrival("before"), 10) is True
+    with own.connect() as db:
+        mine = db.execute(text("SELECT pg_backend_pid()")).scalar_one()
+    with database.begin() as db:
+        db.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": mine})
+
+    assert desk.accept(arrival("after"), 10) is True
+
+    assert stored(database) == {"before", "after"}
+    own.dispose()
+
+
 def test_without_postgres_everybody_is_told(redis):
     away = connect(f"postgresql+psycopg://postgres@127.0.0.1:{free_port()}/none")
     desk = FrontDesk(away, bell.Bell(redis), Figures(redis))
