@@ -52,6 +52,8 @@ class Settings:
     removal_brake_records: int
     sentry_dsn: str | None = field(repr=False)
     max_body_bytes: int
+    smtp_url: str | None = field(default=None, repr=False)
+    mail_from: str | None = None
 
     @property
     def shopify_api_secret(self) -> str:
@@ -86,7 +88,11 @@ def read_settings(environ: dict[str, str] | None = None) -> Settings:
         removal_brake_records=reader.take("REMOVAL_BRAKE_RECORDS", "20", lambda v: _number(v, 0, 10_000_000)),
         sentry_dsn=reader.take("SENTRY_DSN", "", _dsn),
         max_body_bytes=reader.take("MAX_BODY_BYTES", str(10 * 1024 * 1024), lambda v: _number(v, 1024, 1 << 30)),
+        smtp_url=reader.take("SMTP_URL", "", _smtp_url),
+        mail_from=reader.take("MAIL_FROM", "", _mail_address),
     )
+    if settings.smtp_url and not settings.mail_from:
+        reader.problems.append(f"  MAIL_FROM is not set, but SMTP_URL is: {HELP['MAIL_FROM']}")
     if reader.problems:
         raise BadSettings("\n".join(reader.problems))
     return settings
@@ -150,6 +156,9 @@ HELP = {
     "REMOVAL_BRAKE_RECORDS": "how many records a run may always remove without confirmation",
     "SENTRY_DSN": "where Sentry listens, or nothing",
     "MAX_BODY_BYTES": "the largest webhook body taken, in bytes",
+    "SMTP_URL": "the mail server for notices, for example smtp://user:password@mail.example.com:587 (STARTTLS) or "
+    "smtps://…:465; or nothing, then nobody is told by mail",
+    "MAIL_FROM": "the address that notices come from, for example data-sync@example.com",
 }
 
 
@@ -243,4 +252,17 @@ def _ops_users(text: str) -> tuple[OpsUser, ...]:
 def _dsn(text: str) -> str | None:
     if text and urlsplit(text).scheme not in ("http", "https"):
         raise ValueError("is not a Sentry address")
+    return text or None
+
+
+def _smtp_url(text: str) -> str | None:
+    url = urlsplit(text)
+    if text and (url.scheme not in ("smtp", "smtps") or not url.hostname or url.port == 0):
+        raise ValueError("is not a mail server's address")
+    return text or None
+
+
+def _mail_address(text: str) -> str | None:
+    if text and not re.fullmatch(r"[^@\s<>]+@[^@\s<>]+|[^<>\r\n]+ <[^@\s<>]+@[^@\s<>]+>", text):
+        raise ValueError("is not a mail address")
     return text or None

@@ -24,12 +24,16 @@ class AdminClient:
         breaker: Breaker,
         limits: Limits | None = None,
         sleep: Callable[[float], None] = time.sleep,
+        *,
+        another_token: Callable[[str, str], str | None] = lambda _shop, _token: None,
     ) -> None:
+        """`another_token(shop, token)` is asked when that token was refused: a long read may outlive the one it has."""
         self._wire = Wire(origin, limits)
         self._path = f"/admin/api/{version}/graphql.json"
         self._budget = budget
         self._breaker = breaker
         self._sleep = sleep
+        self._another_token = another_token
 
     def query(
         self,
@@ -74,7 +78,7 @@ class AdminClient:
     def _ask(self, shop: str, token: str, document: str, variables: Mapping[str, Any]) -> dict[str, Any]:
         body = {"query": document, "variables": variables}
         try:
-            content = self._wire.post(shop, self._path, body, {"X-Shopify-Access-Token": token})
+            content = self._post(shop, token, body)
         except Refusal as refusal:
             raise QueryRefused(str(refusal)) from None
         except ShopUnreachable:
@@ -84,6 +88,16 @@ class AdminClient:
         answer = answers.read(shop, content)
         self._budget.report(shop, answers.throttle_status(answer))
         return answers.data(shop, answer)
+
+    def _post(self, shop: str, token: str, body: Mapping[str, Any]) -> bytes:
+        """Once more with another token, if there is one: what was answered with 401 was not run."""
+        try:
+            return self._wire.post(shop, self._path, body, {"X-Shopify-Access-Token": token})
+        except TokenDead:
+            another = self._another_token(shop, token)
+            if another is None:
+                raise
+        return self._wire.post(shop, self._path, body, {"X-Shopify-Access-Token": another})
 
 
 def _check_token(shop: str, token: str) -> None:

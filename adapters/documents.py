@@ -188,6 +188,63 @@ query CustomerList($first: Int!, $after: String, $query: String, $sortKey: Custo
 }
 """
 
+CHECK_PRODUCTS = """
+query CheckProducts(
+  $ids: [ID!]!
+  $first: Int!
+  $search: String!
+  $searches: Boolean!
+  $handle: String!
+  $hasHandle: Boolean!
+  $title: String!
+  $hasTitle: Boolean!
+) {
+  nodes(ids: $ids) {
+    id
+    ... on Product { title status updatedAt }
+    ... on ProductVariant { product { id title status updatedAt } }
+  }
+  productVariants(first: $first, query: $search) @include(if: $searches) {
+    nodes { sku barcode product { id title status updatedAt } }
+  }
+  productByIdentifier(identifier: { handle: $handle }) @include(if: $hasHandle) { id title status updatedAt }
+  products(first: $first, query: $title) @include(if: $hasTitle) {
+    nodes { id title status updatedAt }
+  }
+}
+"""
+
+CHECK_CUSTOMERS = """
+query CheckCustomers(
+  $ids: [ID!]!
+  $email: String!
+  $hasEmail: Boolean!
+  $phone: String!
+  $hasPhone: Boolean!
+  $first: Int!
+  $words: String!
+  $hasWords: Boolean!
+) {
+  nodes(ids: $ids) {
+    id
+    ...Checked
+  }
+  byEmail: customerByIdentifier(identifier: { emailAddress: $email }) @include(if: $hasEmail) { ...Checked }
+  byPhone: customerByIdentifier(identifier: { phoneNumber: $phone }) @include(if: $hasPhone) { ...Checked }
+  customers(first: $first, query: $words) @include(if: $hasWords) {
+    nodes { ...Checked }
+  }
+}
+
+fragment Checked on Customer {
+  id
+  updatedAt
+  tags
+  ours: metafields(first: 20, namespace: "sparklayer") { nodes { key } }
+  all: metafields(first: 20) { nodes { namespace } }
+}
+"""
+
 EXISTING = """
 query Existing($ids: [ID!]!) {
   nodes(ids: $ids) { id }

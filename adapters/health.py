@@ -73,7 +73,8 @@ def hold_shop(db: Connection, shop: str) -> bool:
 
 _DONE = text("""
     UPDATE health SET known = CAST(:known AS jsonb), open_until = :open_until, failed_probes = :failed_probes,
-                      judged_run = :judged_run, next_check_at = :next_check_at, checked_at = :checked_at,
+                      judged_run = :judged_run, checked_at = :checked_at,
+                      next_check_at = CASE WHEN next_check_at = to_timestamp(0) THEN now() ELSE :next_check_at END,
                       shop_state = (SELECT state FROM shops WHERE domain = :shop), leased_until = NULL
     WHERE shop = :shop
 """)
@@ -98,6 +99,11 @@ def done(
         "next_check_at": next_check_at,
     }
     db.execute(_DONE, values)
+
+
+def check_soon(db: Connection, shop: str) -> None:
+    """As soon as a worker comes to it; once more if one is at it now, for it may have asked before."""
+    db.execute(text("UPDATE health SET next_check_at = to_timestamp(0) WHERE shop = :shop"), {"shop": shop})
 
 
 _FAILURES = text("""

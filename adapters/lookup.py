@@ -134,3 +134,34 @@ _CUSTOMERS: Mapping[str, Callable[[Connection, Vault, str, str | int], list[tupl
     "phone": _by_index("phone_index", Kind.PHONE),
     "name": _by_name,
 }
+
+
+_ASKED = text("""
+    SELECT max(id) FROM deliveries
+    WHERE shop = :shop AND resource_id = :id AND topic = :topic
+      AND (webhook_id = :webhook_id OR (state = 'waiting' AND lane = 'live'))
+""")
+
+
+def asked_already(db: Connection, shop: str, topic: str, record_id: int, webhook_id: str) -> int | None:
+    """The delivery that asks for this record: one that waits, or the one of this very webhook id."""
+    values = {"shop": shop, "id": record_id, "topic": topic, "webhook_id": webhook_id}
+    found: int | None = db.execute(_ASKED, values).scalar()
+    return found
+
+
+# A gap is recorded in the transaction that closes the delivery which repairs it, so their times are the same.
+_HISTORY = text("""
+    SELECT d.id, d.topic, d.source, d.webhook_id, d.state, d.outcome, d.reason, d.copies, d.run, d.received_at,
+           d.closed_at, g.cause
+    FROM deliveries d
+    LEFT JOIN gaps g ON g.shop = d.shop AND g.repaired_at = d.closed_at AND g.resource_id = d.resource_id
+                        AND g.feed = d.feed AND g.run = d.run
+    WHERE d.shop = :shop AND d.feed = :feed AND d.resource_id = :id ORDER BY d.id DESC LIMIT :most
+""")
+
+
+def history(db: Connection, shop: str, feed: str, record_id: int, most: int = 20) -> list[dict[str, Any]]:
+    """The latest deliveries about one record, newest first, each with the run that posted it and the gap it closed."""
+    rows = db.execute(_HISTORY, {"shop": shop, "feed": feed, "id": record_id, "most": most}).mappings()
+    return [dict(row) for row in rows]

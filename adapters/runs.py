@@ -233,33 +233,46 @@ def renew_lease(db: Connection, run: Run) -> None:
 # Feeds and their timetable.
 
 
-def open_feeds(db: Connection, shop: str) -> None:
-    """A newly installed shop's feeds, both due for their first complete run. Known ones are due again."""
+def open_feeds(db: Connection, shop: str, *, again: bool = True) -> None:
+    """A newly installed shop's feeds, both due for their first complete run. Known ones are due again; without `again`
+    only those that have never been imported and are not being imported now.
+    """
     statement = text("""INSERT INTO feeds (shop, feed) VALUES (:shop, 'products'), (:shop, 'customers')
-                        ON CONFLICT (shop, feed) DO UPDATE SET next_complete_at = now(), next_run_at = now()""")
-    db.execute(statement, {"shop": shop})
+                        ON CONFLICT (shop, feed) DO UPDATE SET next_complete_at = now(), next_run_at = now()
+                        WHERE :again OR (feeds.last_complete_at IS NULL
+                                         AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.shop = feeds.shop
+                                                         AND r.feed = feeds.feed AND r.state = 'running'))""")
+    db.execute(statement, {"shop": shop, "again": again})
 
 
-# A feed keeps its rhythm: due again one interval after it was due. Only when that has passed as well (no clock was
-# running) it starts anew, at a share of the interval that depends on the shop: a thousand shops that were all late must
-# not start together ever after. A feed whose run is still going stays due until that has ended. Until the first import
-# has succeeded there is nothing to add to, and each run is a complete one.
+# An interval is the shop's own, or else everybody's. A feed keeps its rhythm: due again one interval after it was due.
+# Only when that has passed as well (no clock was running) it starts anew, at a share of the interval that depends on
+# the shop: a thousand shops that were all late must not start together ever after. A feed whose run is still going
+# stays due until that has ended. Until the first import has succeeded there is nothing to add to, and each run is a
+# complete one; so it is for customers until all of them have been read since the shop's rule changed.
 _DUE = text("""
     UPDATE feeds
-    SET next_run_at = CASE WHEN feeds.next_run_at + make_interval(secs => :every) > now()
-                           THEN feeds.next_run_at + make_interval(secs => :every)
-                           ELSE now() + make_interval(secs => :every * due.share) END,
-        next_complete_at = CASE WHEN due.complete THEN now() + make_interval(secs => :complete_every)
+    SET next_run_at = CASE WHEN feeds.next_run_at + make_interval(secs => due.every) > now()
+                           THEN feeds.next_run_at + make_interval(secs => due.every)
+                           ELSE now() + make_interval(secs => due.every * due.share) END,
+        next_complete_at = CASE WHEN due.complete THEN now() + make_interval(secs => due.complete_every)
                                 ELSE feeds.next_complete_at END
     FROM (SELECT f.shop, f.feed, f.last_complete_at IS NULL AS first,
-                 (f.next_complete_at <= now() OR f.last_complete_at IS NULL) AS complete,
+                 (f.next_complete_at <= now() OR f.last_complete_at IS NULL
+                  OR (f.feed = 'customers' AND s.rule_changed_at > coalesce(judged.at, '-infinity'))) AS complete,
+                 coalesce(s.reconcile_seconds, :every)::float8 AS every,
+                 coalesce(s.complete_run_seconds, :complete_every)::float8 AS complete_every,
                  (1 + abs(hashtext(f.shop || f.feed) % 1000)) / 1001.0::float8 AS share
           FROM feeds f JOIN shops s ON s.domain = f.shop AND s.state = 'active'
+          LEFT JOIN LATERAL (SELECT r.started_at AS at FROM runs r
+                             WHERE s.rule_changed_at IS NOT NULL AND r.shop = f.shop AND r.feed = f.feed AND r.complete
+                               AND r.state IN ('finished', 'held')
+                             ORDER BY r.id DESC LIMIT 1) AS judged ON true
           WHERE f.next_run_at <= now()
             AND NOT EXISTS (SELECT 1 FROM runs r WHERE r.shop = f.shop AND r.feed = f.feed AND r.state = 'running')
           ORDER BY f.next_run_at LIMIT :most FOR UPDATE OF f SKIP LOCKED) AS due
     WHERE feeds.shop = due.shop AND feeds.feed = due.feed
-    RETURNING feeds.shop, feeds.feed, due.complete, due.first
+    RETURNING feeds.shop, feeds.feed, due.complete IS TRUE AS complete, due.first
 """)
 
 
@@ -270,8 +283,9 @@ def take_due(db: Connection, every: float, complete_every: float, most: int = 10
 
 
 def feed(db: Connection, shop: str, name: str) -> dict[str, Any] | None:
-    """A feed's row."""
-    statement = text("SELECT * FROM feeds WHERE shop = :shop AND feed = :feed")
+    """A feed's row, with the shop's own intervals; they are null where everybody's hold."""
+    statement = text("""SELECT f.*, s.reconcile_seconds, s.complete_run_seconds
+                        FROM feeds f LEFT JOIN shops s ON s.domain = f.shop WHERE f.shop = :shop AND f.feed = :feed""")
     return _one(db.execute(statement, {"shop": shop, "feed": name}))
 
 
@@ -294,6 +308,17 @@ def listed(db: Connection, shop: str | None, most: int = 50) -> list[dict[str, A
     statement = text("""SELECT * FROM runs WHERE CAST(:shop AS text) IS NULL OR shop = :shop
                         ORDER BY id DESC LIMIT :most""")
     return [dict(row) for row in db.execute(statement, {"shop": shop, "most": most}).mappings()]
+
+
+def listed_of(
+    db: Connection, shop: str, feed: str | None, *, before: int | None = None, most: int = 50
+) -> list[dict[str, Any]]:
+    """A feed's runs, or both feeds', newest first, those before `before` (an id)."""
+    statement = text("""SELECT * FROM runs WHERE shop = :shop AND (CAST(:feed AS text) IS NULL OR feed = :feed)
+                          AND (CAST(:before AS bigint) IS NULL OR id < :before)
+                        ORDER BY id DESC LIMIT :most""")
+    values = {"shop": shop, "feed": feed, "before": before, "most": most}
+    return [dict(row) for row in db.execute(statement, values).mappings()]
 
 
 def count_waiting(db: Connection, run_id: int) -> int:
@@ -369,11 +394,14 @@ _GAPS = text("""
                             AND before.run IS DISTINCT FROM g.run AND before.received_at <= g.repaired_at
                             AND before.triggered_at > d.triggered_at))
                 THEN 'late' ELSE g.cause END AS cause
-    FROM gaps g WHERE g.shop = :shop AND g.repaired_at >= :since ORDER BY g.id DESC LIMIT :most
+    FROM gaps g WHERE g.shop = :shop AND g.repaired_at >= :since AND (CAST(:run AS bigint) IS NULL OR g.run = :run)
+    ORDER BY g.id DESC LIMIT :most
 """)
 
 
-def gaps(db: Connection, shop: str, since: datetime, most: int = 10_000) -> list[dict[str, Any]]:
-    """Gaps newest first. A webhook that arrived after its run had repaired the record was late, not lost."""
-    rows = db.execute(_GAPS, {"shop": shop, "since": since, "most": most}).mappings()
+def gaps(
+    db: Connection, shop: str, since: datetime, most: int = 10_000, *, run: int | None = None
+) -> list[dict[str, Any]]:
+    """Gaps newest first, of one run or of all. A webhook that came after its run had repaired it was late, not lost."""
+    rows = db.execute(_GAPS, {"shop": shop, "since": since, "most": most, "run": run}).mappings()
     return [dict(row) for row in rows]

@@ -14,6 +14,7 @@ from adapters.wire import Limits, Refusal, Wire
 from domain.failures import AppRefused, IdTokenRefused, ShopUnreachable, TokenDead
 
 PATH = "/admin/oauth/access_token"
+LIMITS = Limits(read=5.0, total=10.0)  # whoever asks holds others up
 EXCHANGE: dict[str, str | int] = {
     "grant_type": "urn:ietf:params:oauth:grant-type:token-exchange",
     "subject_token_type": "urn:ietf:params:oauth:token-type:id_token",
@@ -24,23 +25,34 @@ EXCHANGE: dict[str, str | int] = {
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What Shopify granted. A lasting token (custom apps) has no `expires_at` and no refresh token. Times are UTC."""
+    """What Shopify granted. A lasting token (custom apps) has no `expires_at` and no refresh token. Times are UTC.
+
+    `asked_at` is before Shopify was asked: whatever it says happened earlier was over by then.
+    """
 
     access_token: str = field(repr=False)
     expires_at: datetime | None
     refresh_token: str | None = field(repr=False)
     refresh_expires_at: datetime | None
     scopes: frozenset[str]
+    asked_at: datetime
 
 
 class TokenEndpoint:
     def __init__(self, origin: str, api_key: str, api_secret: str, limits: Limits | None = None) -> None:
-        self._wire = Wire(origin, limits)
+        self._wire = Wire(origin, limits or LIMITS)
         self._app = {"client_id": api_key, "client_secret": api_secret}
 
     def exchange(self, shop: str, id_token: str) -> Grant:
         """For the session token of a merchant who has the app open. Raises `IdTokenRefused` when it is too old."""
         return self._ask(shop, {**EXCHANGE, "subject_token": id_token})
+
+    def redeem(self, shop: str, code: str) -> Grant:
+        """For the code that Shopify sent a merchant back with (authorization-code grant). Each is good once.
+
+        Raises `TokenDead` when it is used up or too old.
+        """
+        return self._ask(shop, {"code": code, "expiring": 1})
 
     def refresh(self, shop: str, refresh_token: str) -> Grant:
         """A new pair. Raises `TokenDead` when only the merchant can renew the access, by opening the app.
@@ -94,6 +106,7 @@ def _read_grant(shop: str, content: bytes, asked_at: datetime) -> Grant:
         answer.get("refresh_token") or None,
         _moment(asked_at, answer.get("refresh_token_expires_in")),
         frozenset(scope.strip() for scope in str(answer.get("scope") or "").split(",") if scope.strip()),
+        asked_at,
     )
 
 

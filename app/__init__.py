@@ -1,4 +1,4 @@
-"""The front door: webhooks, the JSON API, health, and the command line."""
+"""The front door: webhooks, the merchant's pages, the JSON API, health, and the command line."""
 
 import logging
 import sys
@@ -6,7 +6,7 @@ import sys
 from flask import Flask
 
 from adapters import telemetry
-from app import api, cli, health, problems, webhooks
+from app import api, cli, health, pages, problems, webhooks
 from app.office import open_office
 from settings import BadSettings, Settings, read_settings, settings_or_exit
 
@@ -41,5 +41,6 @@ def build_app(chosen: Settings) -> Flask:
     for blueprint in (webhooks.blueprint, api.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     problems.register(app)
+    pages.register(app)
     cli.register(app)
     return app

@@ -9,18 +9,18 @@ from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 import click
-import redis
 from flask import Flask
 from flask.cli import AppGroup
 from werkzeug.security import generate_password_hash
 
-from adapters import database, inbox, runs, shops
+from adapters import database, inbox, shops
 from adapters.inbox import Filter
 from app import lookup
 from app.api import dump
 from app.cli_runs import feeds_group, gaps, runs_group
 from app.cli_subscriptions import subscriptions_group
 from app.command import AS_JSON, FINDINGS, cell, full_domain, known_shop, reaching, show, table
+from app.installing import installed, ring_for
 from app.office import office
 from app.webhooks import SHOP
 from domain.topics import ROUTES
@@ -57,23 +57,14 @@ def add_shop(domain: str, token: str, as_json: bool) -> None:
     domain = domain.lower()
     if not SHOP.fullmatch(domain):
         raise click.UsageError("DOMAIN is the shop's myshopify.com domain, for example acme.myshopify.com.")
-    desk = office()
-    with desk.db.begin() as db:
-        shops.add(db, desk.vault, domain, token)
-        runs.open_feeds(db, domain)
-        inbox.hurry(db, domain)
-    _ring_for(domain)
+    installed(office(), domain, token)
     answer = {"domain": domain, "state": "active"}
     show(answer, as_json, lambda: click.echo(f"{domain} is active."))
 
 
 def _ring_for(domain: str) -> None:
     """The sweep would do it a few seconds later."""
-    now = datetime.now(UTC).timestamp()
-    try:
-        for lane in ("live", "bulk"):
-            office().bell.ring(lane, {domain: now})
-    except redis.RedisError:
+    if not ring_for(office(), domain):
         click.echo("Redis does not answer; the waiting mail is found by the next sweep.", err=True)
 
 

@@ -9,7 +9,7 @@ from typing import Any, ParamSpec, TypeVar
 import click
 from flask.cli import AppGroup
 
-from adapters import fetch, subscriptions
+from adapters import access, fetch, subscriptions
 from adapters.shops import Shop
 from app.command import AS_JSON, FINDINGS, UNREACHABLE, known_shop, reaching, show, table
 from app.office import office
@@ -89,9 +89,11 @@ def _plan(shop: Shop, ours: Ours) -> Plan:
 
 
 def _token(shop: Shop) -> str:
-    if shop.token is None:
+    desk = office()
+    fresh = access.with_fresh_token(desk.db, desk.vault, desk.tokens, shop, datetime.now(UTC))
+    if fresh.token is None:
         raise TokenDead(f"{shop.domain} has no token. Open the app in the Shopify admin, or add the shop again.")
-    return shop.token
+    return fresh.token
 
 
 def _as_json(plan: Plan) -> dict[str, Any]:

@@ -31,7 +31,7 @@ def feed(db: Connection, shop: Shop, settings: Settings, name: str) -> Answer:
         last_complete_at=row.get("last_complete_at"),
         failing_because=row.get("failing_because"),
         errors=issues["error"],
-        interval=timedelta(seconds=settings.reconcile_seconds),
+        interval=timedelta(seconds=row.get("reconcile_seconds") or settings.reconcile_seconds),
         b2b_tag=shop.rule.tag,
     )
     state = state_of(facts, datetime.now(UTC))
@@ -61,6 +61,8 @@ def _running(row: Mapping[str, Any] | None) -> Answer | None:
         "complete": row["complete"],
         "progress": progress(row),
         "eta_seconds": _eta(row),
+        "seen": row["seen"],
+        "expected": row["expected"],
     }
 
 

@@ -1,26 +1,32 @@
 """What does SparkLayer know about this? One answer for the API, the command line and the pages."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Literal
 
+import structlog
 from sqlalchemy import Connection
 
-from adapters import inbox, issue_log, lookup, mirror_customers, mirror_products
+from adapters import access, inbox, issue_log, lookup, mirror_customers, mirror_products, shop_check
 from adapters.mirror_customers import StoredCustomer
 from adapters.mirror_products import StoredProduct
+from adapters.shop_check import CustomerSeen, ProductSeen
+from adapters.shops import Shop
 from adapters.vault import Vault
-from domain.eligibility import Eligibility
+from app.office import Office
+from domain.eligibility import NAMESPACE, Eligibility, judge
+from domain.failures import Permanent, Transient
 from domain.query import Candidate, Query, read_customer_query, read_product_query
 from domain.sparklayer import customer_record, product_record
 
 Answer = dict[str, Any]
 FEEDS = ("products", "customers")
+log = structlog.get_logger()
 
 
 def look_up(db: Connection, vault: Vault, shop: str, feed: str, typed: str, tag: str = "b2b") -> Answer:
     """The contract's answer to `GET /products?q=` and `GET /customers?q=`; exact matches before fuzzy ones."""
-    query = read_product_query(typed) if feed == "products" else read_customer_query(typed)
+    query = read_query(feed, typed)
     matches = _matches(db, vault, shop, feed, query)
     if feed == "products":
         results = _product_results(db, shop, matches)
@@ -28,6 +34,25 @@ def look_up(db: Connection, vault: Vault, shop: str, feed: str, typed: str, tag:
         results = _customer_results(db, vault, shop, matches, tag)
     absent = None if results else _absent(db, vault, shop, feed, query)
     return {"query": typed, "read_as": _read_as(query, matches), "results": results, "absent": absent}
+
+
+def feeds_of(typed: str) -> tuple[str, ...]:
+    """Which feeds these words may be about: an email address is nobody's SKU, a SKU is nobody's name."""
+    product, customer = (read_query(feed, typed).read_as for feed in FEEDS)
+    if product == "malformed" or customer in ("email", "phone"):
+        return ("customers",)
+    if customer == "malformed" or (customer == "name" and any(char.isdigit() for char in typed)):
+        return ("products",)
+    return FEEDS
+
+
+def read_query(feed: str, typed: str) -> Query:
+    return read_product_query(typed) if feed == "products" else read_customer_query(typed)
+
+
+def note_lookup(shop: str, feed: str, who: str | None, answer: Answer) -> None:
+    """Who looked, and what kind of words they used: the words themselves may name a person."""
+    log.info("lookup", shop=shop, feed=feed, who=who, read_as=answer["read_as"], found=len(answer["results"]))
 
 
 def _matches(db: Connection, vault: Vault, shop: str, feed: str, query: Query) -> dict[int, str]:
@@ -164,7 +189,8 @@ def _held_absence(db: Connection, vault: Vault, shop: str, feed: str, record_id:
         product = mirror_products.load(db, shop, [record_id]).get(record_id)
         if product is None or product.removed_at is None:
             return None
-        return _absence("removed", f"The product was here and is gone: {product.removed_reason}.", product.removed_at)
+        said = "The product was here and is gone" if product.core else "The product is not in Shopify (any more)"
+        return _absence("removed", f"{said}: {product.removed_reason}.", product.removed_at)
     customer = mirror_customers.load(db, vault, shop, [record_id]).get(record_id)
     if customer is None or customer.state == "member":
         return None
@@ -179,20 +205,23 @@ def _absence(state: str, sentence: str, since: datetime | None) -> Answer:
 
 def explain(db: Connection, vault: Vault, shop: str, typed: str, tag: str = "b2b") -> Answer:
     """Why is it here, or why not? A sentence for each step, from the newest delivery back, for both feeds."""
-    feeds = []
+    told = {}
     for feed in FEEDS:
         answer = look_up(db, vault, shop, feed, typed, tag)
-        ids = [result["id"] for result in answer["results"]] or _asked_ids(feed, typed)
+        ids = [result["id"] for result in answer["results"]] or asked_ids(feed, typed)
         steps = [step for i in ids for step in _steps(db, shop, feed, i)]
-        if answer["results"] or steps or answer["absent"]["state"] not in ("never_seen", "malformed"):
-            feeds.append({"feed": feed, "sentence": _in_short(feed, answer), "steps": steps, **answer})
-    if not feeds:
-        feeds = [{"feed": "products", "sentence": answer["absent"]["sentence"], "steps": [], **answer}]
+        told[feed] = {"feed": feed, "sentence": _in_short(feed, answer), "steps": steps, **answer}
+    known = [one for one in told.values() if _is_known(one)]
+    feeds = known or [told[feed] for feed in feeds_of(typed)]
     return {"query": typed, "feeds": feeds}
 
 
-def _asked_ids(feed: str, typed: str) -> list[int]:
-    query = read_product_query(typed) if feed == "products" else read_customer_query(typed)
+def _is_known(told: Answer) -> bool:
+    return bool(told["results"] or told["steps"] or told["absent"]["state"] not in ("never_seen", "malformed"))
+
+
+def asked_ids(feed: str, typed: str) -> list[int]:
+    query = read_query(feed, typed)
     return [c.value for c in query.candidates if _is_record_id(feed, c) and isinstance(c.value, int)]
 
 
@@ -218,3 +247,102 @@ def _step(delivery: Mapping[str, Any]) -> str:
     why = f": {delivery['reason']}" if delivery["reason"] else ""
     became = delivery["outcome"] or "still waiting"
     return f"{delivery['topic']} received {delivery['received_at']:%Y-%m-%d %H:%M:%S} UTC{again}, {became}{why}"
+
+
+# What Shopify says now. Nothing of it is kept, and no connection to the database is held while it is asked.
+
+
+def live_check(desk: Office, shop: Shop, feed: str, typed: str) -> Answer:
+    """`state`: found, nothing, malformed, or failed (the sentence says why Shopify could not be asked).
+
+    Each of `found` has an `id`, a `standing` (same, newer, missing, gone, not_eligible, leaving, unknown) with its
+    `sentence`, and whether a `resync` would change anything; products their title and status, customers their tags and
+    the namespaces of their metafields.
+    """
+    query = read_query(feed, typed)
+    told: Answer = {"feed": feed, "query": typed, "read_as": query.read_as, "asked_at": datetime.now(UTC), "found": []}
+    if query.read_as == "malformed":
+        return told | {"state": "malformed", "sentence": query.sentence}
+    with desk.db.connect() as db:
+        here = list(_matches(db, desk.vault, shop.domain, feed, query))[: shop_check.MOST]
+    try:
+        found = _ask_about(desk, shop, feed, query, here)
+    except (Transient, Permanent) as trouble:
+        return told | {"state": "failed", "sentence": str(trouble)}
+    if not found:
+        kind = feed.removesuffix("s")
+        return told | {"state": "nothing", "sentence": f"Shopify has no {kind} with this {_called(query)} either."}
+    many = "this record" if len(found) == 1 else f"{len(found)} records"
+    return told | {"state": "found", "sentence": f"Shopify was asked about {many}.", "found": found}
+
+
+def _ask_about(desk: Office, shop: Shop, feed: str, query: Query, here: Sequence[int]) -> list[Answer]:
+    token = access.with_fresh_token(desk.db, desk.vault, desk.tokens, shop, datetime.now(UTC)).token
+    if token is None:
+        raise Permanent("Shopify cannot be asked: it no longer lets the app in. Open the app in your Shopify admin.")
+    if feed == "products":
+        products = shop_check.products(desk.admin, shop.domain, token, query, here)
+        with desk.db.connect() as db:
+            stored = mirror_products.load(db, shop.domain, [*here, *(p.id for p in products)])
+        seen = [_product_seen(shop, product, stored.get(product.id)) for product in products]
+    else:
+        customers = shop_check.customers(desk.admin, shop.domain, token, query, here)
+        with desk.db.connect() as db:
+            held = mirror_customers.load(db, desk.vault, shop.domain, [*here, *(c.id for c in customers)])
+        seen = [_customer_seen(shop, customer, held.get(customer.id)) for customer in customers]
+    gone = [i for i in here if i not in {one["id"] for one in seen}]
+    sentence = "Shopify no longer has it, and SparkLayer still does. Resync it to remove it."
+    return seen + [_seen(shop, feed, i, "gone", sentence, None) for i in gone]
+
+
+def _product_seen(shop: Shop, product: ProductSeen, stored: StoredProduct | None) -> Answer:
+    if stored is None or stored.core is None or stored.removed_at is not None:
+        standing, sentence = "missing", "Shopify has it, and SparkLayer does not. Import it now."
+    elif stored.core.updated_at is not None and stored.core.updated_at >= product.updated_at:
+        standing, sentence = "same", "SparkLayer has the same state as Shopify."
+    else:
+        standing, sentence = "newer", "Shopify has a newer state than SparkLayer. Resync it to bring the newer one."
+    about = {"title": product.title, "status": product.status, "sku": product.sku}
+    return _seen(shop, "products", product.id, standing, sentence, product.updated_at) | about
+
+
+def _customer_seen(shop: Shop, customer: CustomerSeen, stored: StoredCustomer | None) -> Answer:
+    others = [name for name in customer.namespaces if name != NAMESPACE]
+    judged = judge(customer.tags, customer.keys, shop.rule, others)
+    standing, sentence = _customer_standing(customer, judged, stored)
+    about = {"tags": customer.tags, "namespaces": customer.namespaces}
+    return _seen(shop, "customers", customer.id, standing, sentence, customer.updated_at) | about
+
+
+def _customer_standing(customer: CustomerSeen, judged: Eligibility, stored: StoredCustomer | None) -> tuple[str, str]:
+    is_here = stored is not None and stored.state == "member"
+    if stored is not None and stored.redacted:
+        return "not_eligible", "This customer's data was erased on request; nothing of theirs is imported again."
+    if judged.belongs is None:
+        return "unknown", judged.sentence or "Shopify did not say enough to decide."
+    if not judged.belongs:
+        sentence = judged.sentence or "Not imported."
+        return (
+            ("leaving", f"{sentence} SparkLayer still has them; resync to remove them.")
+            if is_here
+            else (
+                "not_eligible",
+                sentence,
+            )
+        )
+    if stored is None or not is_here:
+        return "missing", f"They belong (by the {judged.rule} {judged.matched}), but are not here. Import them now."
+    if stored.version.at >= customer.updated_at:
+        return "same", "SparkLayer has the same state as Shopify."
+    return "newer", "Shopify has a newer state than SparkLayer. Resync to bring the newer one."
+
+
+def _seen(shop: Shop, feed: str, i: int, standing: str, sentence: str, updated_at: datetime | None) -> Answer:
+    return {
+        "id": i,
+        "standing": standing,
+        "sentence": sentence,
+        "updated_at": updated_at,
+        "resync": standing in ("missing", "newer", "gone", "leaving"),
+        "admin_url": admin_url(shop.domain, feed, i),
+    }

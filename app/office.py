@@ -7,13 +7,15 @@ import redis
 from flask import current_app
 from sqlalchemy import Engine
 
-from adapters import bell, database
+from adapters import access, bell, database
 from adapters.admin import AdminClient
 from adapters.bell import Bell
 from adapters.breaker import Breaker
 from adapters.budget import Budget
 from adapters.figures import Figures
 from adapters.frontdesk import FrontDesk
+from adapters.rate_limit import RateLimit
+from adapters.tokens import TokenEndpoint
 from adapters.vault import Vault
 from settings import BadSettings, Settings
 
@@ -27,24 +29,37 @@ class Office:
     redis: redis.Redis
     bell: Bell
     vault: Vault
+    tokens: TokenEndpoint
     admin: AdminClient
     figures: Figures
     frontdesk: FrontDesk
+    rate_limit: RateLimit
 
 
 def open_office(settings: Settings) -> Office:
     client = bell.connect(settings.redis_url, seconds=0.5)
     figures = Figures(client)
     inbox_db = database.connect(settings.database_url, pool=3, statement_ms=5_000, pool_seconds=1)
+    db = database.connect(settings.database_url, pool=8, statement_ms=10_000, pool_seconds=2)
+    vault = Vault(settings.encryption_keys)
+    tokens = TokenEndpoint(settings.shopify_admin_origin, settings.shopify_api_key, settings.shopify_api_secret)
     return Office(
         settings=settings,
-        db=database.connect(settings.database_url, pool=8, statement_ms=10_000, pool_seconds=2),
+        db=db,
         redis=client,
         bell=Bell(client),
-        vault=Vault(settings.encryption_keys),
-        admin=AdminClient(settings.shopify_admin_origin, settings.shopify_api_version, Budget(client), Breaker(client)),
+        vault=vault,
+        tokens=tokens,
+        admin=AdminClient(
+            settings.shopify_admin_origin,
+            settings.shopify_api_version,
+            Budget(client),
+            Breaker(client),
+            another_token=access.another_token(db, vault, tokens),
+        ),
         figures=figures,
         frontdesk=FrontDesk(inbox_db, Bell(client), figures),
+        rate_limit=RateLimit(client),
     )
 
 

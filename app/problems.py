@@ -17,11 +17,11 @@ def problem(status: int, title: str, detail: str, **more: Any) -> Response:
 
 
 def register(app: Flask) -> None:
-    app.register_error_handler(HTTPException, _of_http)
+    app.register_error_handler(HTTPException, of_http)
     app.register_error_handler(NotAuthorised, _not_authorised)
 
 
-def _of_http(error: HTTPException) -> Response:
+def of_http(error: HTTPException) -> Response:
     code = error.code or 500
     answer = problem(code, error.name, error.description or error.name)
     if error.response is not None:

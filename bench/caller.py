@@ -36,6 +36,10 @@ class Caller:
         path = f"/api/v1/products?{urlencode({'q': query})}"
         return orjson.loads(self._ask("GET", path, None, {"Authorization": self._authorization()}))
 
+    def open_page(self, path: str) -> str:
+        """A page as a merchant's browser gets it."""
+        return self._ask("GET", path, None, {"Authorization": self._authorization()}).decode()
+
     def finds(self, sku: str) -> bool:
         return bool(self.look_up(sku)["results"])
 

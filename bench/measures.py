@@ -163,7 +163,8 @@ def lookup(bench: Bench) -> Figures:
     stage.data_sync.verify(size.lookup_products, sent.statuses)
     chance = Random(50_000)
     numbers = [chance.randrange(size.lookup_products) for _ in range(size.lookups)]
-    return {"products": size.lookup_products} | {kind: _look_up(bench, kind, numbers) for kind in KINDS}
+    found: Figures = {"products": size.lookup_products} | {kind: _look_up(bench, kind, numbers) for kind in KINDS}
+    return found | {"pages": {path: _open_page(bench, path) for path in PAGES}}
 
 
 KINDS: dict[str, Callable[[int], str]] = {
@@ -184,4 +185,21 @@ def _look_up(bench: Bench, kind: str, numbers: Sequence[int]) -> dict[str, float
             taken.append(time.monotonic() - began)
             if mail.product_id(number) not in {result["id"] for result in answer["results"]}:
                 raise Lost(f"Data Sync: {KINDS[kind](number)!r} was not found by {kind}.")
+    return latencies(taken)
+
+
+PAGES = ("/", "/products", "/products/issues", "/products/activity", f"/products/lookup?q={mail.sku(0, 1)}")
+
+
+def _open_page(bench: Bench, path: str) -> dict[str, float]:
+    """Each by a caller of its own, as the first page of somebody who comes in is."""
+    bench.note(f"pages: {path}")
+    taken = []
+    for _ in range(max(bench.size.lookups // 10, 3)):
+        with Caller(bench.stage.data_sync.port, bench.stage.secret, LOOKUP_SHOP) as caller:
+            began = time.monotonic()
+            page = caller.open_page(path)
+            taken.append(time.monotonic() - began)
+        if "</html>" not in page:
+            raise Lost(f"Data Sync: {path} was not a whole page.")
     return latencies(taken)

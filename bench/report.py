@@ -115,10 +115,20 @@ def _idle(found: Figures) -> Iterator[Row]:
 
 def _lookup(found: Figures) -> Iterator[Row]:
     for kind, taken in found.items():
-        if kind != "products":
+        if kind not in ("products", "pages"):
             figure = f"Lookup by {kind} among {found['products']:,} products, p50 / p95, ms"
             both = f"{_ms(taken, 'p50')} / {_ms(taken, 'p95')}"
             yield Row(figure, both, "", "", "p95 < 50 ms", taken["p95_ms"] < 50)
+    for path, taken in found["pages"].items():
+        both = f"{_ms(taken, 'p50')} / {_ms(taken, 'p95')}"
+        yield Row(
+            f"Page {path.partition('?')[0]} of that shop, p50 / p95, ms",
+            both,
+            "",
+            "",
+            "< 300 ms",
+            taken["p95_ms"] < 300,
+        )
 
 
 def _memory(found: Figures) -> Iterator[Row]:

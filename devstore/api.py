@@ -46,9 +46,11 @@ def blueprint(world: World) -> Blueprint:
         _fail_if_ordered(world, tenant, "oauth")
         asked = request.get_json(silent=True) or request.form.to_dict()
         try:
-            return _json(_grant(world, tenant, asked))
+            granted = _grant(world, tenant, asked)
         except tokens.RefusedError as refusal:
             return _json({"error": str(refusal), "error_description": "The request was refused."}, 400)
+        _fail_if_ordered(world, tenant, "oauth_answer")
+        return _json(granted)
 
     @api.get("/<shop>/bulk/<int:number>.jsonl")
     def bulk_file(shop: str, number: int) -> Response:
@@ -127,17 +129,20 @@ def _error(problem: GraphQLError) -> Answer:
 
 
 def _grant(world: World, tenant: Tenant, asked: dict[str, Any]) -> Answer:
-    """The token endpoint's three uses: exchange of an ID token, migration of a lasting token, refresh."""
+    """The token endpoint's four uses: exchange of an ID token, migration of a lasting token, a code, refresh."""
     genuine = (asked.get("client_id"), asked.get("client_secret")) == (world.app.api_key, world.app.secret)
     if not genuine or not tenant.shop.installed:
         raise tokens.RefusedError("invalid_client")
     if asked.get("grant_type") == "refresh_token":
         return tenant.tokens.refresh(str(asked.get("refresh_token")))
+    expiring = str(asked.get("expiring")).lower() in {"1", "true"}
+    if "code" in asked and "grant_type" not in asked:
+        return tenant.tokens.redeem(str(asked["code"]), expiring=expiring)
     if asked.get("grant_type") != tokens.EXCHANGE:
         raise tokens.RefusedError("invalid_request")
     if not _is_subject_good(world, tenant, asked):
         raise tokens.RefusedError("invalid_subject_token")
-    return tenant.tokens.issue(expiring=str(asked.get("expiring")).lower() in {"1", "true"})
+    return tenant.tokens.issue(expiring=expiring)
 
 
 def _is_subject_good(world: World, tenant: Tenant, asked: dict[str, Any]) -> bool:

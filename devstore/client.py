@@ -68,7 +68,7 @@ class Devstore:
         return self._ask("PUT", "/mood", ({"name": name} if name else {}) | values)
 
     def fault(self, kind: str, **wanted: Any) -> Body:
-        """Any of shop, place (graphql, oauth, bulk), times, seconds."""
+        """Any of shop, place (graphql, oauth, oauth_answer, bulk), times, seconds."""
         return self._ask("POST", "/faults", {"kind": kind, **wanted})
 
     def clear_faults(self) -> Body:

@@ -89,6 +89,7 @@ def perform(
 def _places(scene: Stage, app: AppReader) -> list[tuple[str, str]]:
     console = f"{scene.app_url}/ops  as demo, password {scene.environment['OPS_PASSWORD']}"
     return [
+        ("Merchant", f"{scene.store.url}/{SHOPS[0]}/admin/apps/data-sync  (a pretend Shopify admin around the app)"),
         ("App", scene.app_url),
         *([("On call", console)] if app.has("/ops") else []),
         ("Store", f"{scene.store.url}/_devstore/  (a pretend Shopify)"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from werkzeug.wrappers import Response
 
 EVERY_SHOP = "*"
+PLACES = ("graphql", "oauth", "oauth_answer", "bulk")
 KINDS = {
     "401": '{"errors":"[API] Invalid API key or access token (unrecognized login or wrong password)"}',
     "402": '{"errors":"Unavailable Shop"}',
@@ -35,7 +36,10 @@ KINDS = {
 
 @dataclass
 class Fault:
-    """`place` is graphql, oauth or bulk. `seconds` is how long a time-out hangs, or what Retry-After says."""
+    """`place` is graphql, oauth, bulk, or oauth_answer: there the token is granted, and only the answer goes wrong.
+
+    `seconds` is how long a time-out hangs, or what Retry-After says.
+    """
 
     kind: str
     shop: str = EVERY_SHOP
@@ -46,8 +50,8 @@ class Fault:
     def __post_init__(self) -> None:
         if self.kind not in KINDS:
             raise ValueError(f"A fault is one of {', '.join(KINDS)}.")
-        if self.place not in {"graphql", "oauth", "bulk"}:
-            raise ValueError("A fault's place is graphql, oauth or bulk.")
+        if self.place not in PLACES:
+            raise ValueError(f"A fault's place is one of {', '.join(PLACES)}.")
 
 
 class Faults:

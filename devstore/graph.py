@@ -114,6 +114,27 @@ def _one_of(kind: type) -> Resolver:
     return resolve
 
 
+def _product_by(_root: Any, info: Any, identifier: dict[str, str]) -> Any:
+    """The truth, not the index: nothing lags here."""
+    shop = tenant_of(info).shop
+    if "id" in identifier:
+        return _one_of(Product)(_root, info, identifier["id"])
+    with shop.lock:
+        return next((p for p in shop.products.truth.values() if p.handle == identifier["handle"]), None)
+
+
+def _customer_by(_root: Any, info: Any, identifier: dict[str, str]) -> Any:
+    shop = tenant_of(info).shop
+    if "id" in identifier:
+        return _one_of(Customer)(_root, info, identifier["id"])
+    email, phone = identifier.get("emailAddress", "").casefold(), identifier.get("phoneNumber")
+    with shop.lock:
+        rows = list(shop.customers.truth.values())
+    by_email = (c for c in rows if email and (c.email or "").casefold() == email)
+    by_phone = (c for c in rows if phone and c.phone == phone)
+    return next(by_email, None) or next(by_phone, None)
+
+
 def _events(_root: Any, info: Any, **arguments: Any) -> Connection:
     tenant = tenant_of(info)
     with tenant.shop.lock:
@@ -238,8 +259,10 @@ RESOLVERS: dict[str, dict[str, Resolver]] = {
     "QueryRoot": {
         "products": _products,
         "product": _one_of(Product),
+        "productByIdentifier": _product_by,
         "customers": _customers,
         "customer": _one_of(Customer),
+        "customerByIdentifier": _customer_by,
         "productVariants": _product_variants,
         "productVariant": _one_of(ProductVariant),
         "productsCount": _products_count,

@@ -6,7 +6,7 @@ from typing import Self
 from flask import Flask
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler, make_server
 
-from devstore import api, control
+from devstore import admin, api, control
 from devstore.world import World
 
 
@@ -36,6 +36,7 @@ def create_app(world: World) -> Flask:
     app = Flask(__name__)
     app.register_blueprint(control.blueprint(world))
     app.register_blueprint(api.blueprint(world))
+    app.register_blueprint(admin.blueprint(world))
     return app
 
 

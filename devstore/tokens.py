@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"
 ID_TOKEN = "urn:ietf:params:oauth:token-type:id_token"  # noqa: S105  # a name from RFC 8693, not a secret
@@ -42,6 +43,7 @@ class TokenBook:
         self._lock = threading.Lock()
         self._access: dict[str, datetime | None] = {}
         self._refresh: dict[str, _Refresh] = {}
+        self._codes: set[str] = set()
 
     def admit(self, token: str) -> None:
         """A lasting token, as a custom app has."""
@@ -91,6 +93,20 @@ class TokenBook:
                 known.predecessor = None
         return self.issue(expiring=True, predecessor=token)
 
+    def offer_code(self) -> str:
+        """What a merchant who let the app in is sent back with. It is good once."""
+        with self._lock:
+            code = secrets.token_hex(16)
+            self._codes.add(code)
+            return code
+
+    def redeem(self, code: str, *, expiring: bool) -> dict[str, Any]:
+        with self._lock:
+            if code not in self._codes:
+                raise RefusedError("invalid_grant")
+            self._codes.remove(code)
+        return self.issue(expiring=expiring)
+
     def expire_access(self) -> None:
         """Every expiring access token is over now; refresh tokens stay."""
         with self._lock:
@@ -101,6 +117,20 @@ class TokenBook:
         with self._lock:
             self._access.clear()
             self._refresh.clear()
+            self._codes.clear()
+
+
+def signed_query(secret: str, **values: str) -> dict[str, str]:
+    """The parameters with which Shopify sends a browser to an app, and their `hmac`: hexadecimal, over the others,
+    sorted.
+    """
+    told = urlencode(sorted(values.items()))
+    return {**values, "hmac": hmac.new(secret.encode(), told.encode(), hashlib.sha256).hexdigest()}
+
+
+def host_of(shop: str) -> str:
+    """The `host` parameter: where in Shopify's admin the app stands, in base64 without padding."""
+    return _base64url(f"admin.shopify.com/store/{shop.removesuffix('.myshopify.com')}".encode())
 
 
 def id_token(shop: str, api_key: str, secret: str, now: datetime, seconds: float = 60, **claims: Any) -> str:

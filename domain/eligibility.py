@@ -17,10 +17,17 @@ _MANY_DIGITS = 6
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """A shop's own words for who belongs. `ignored_keys` are `sparklayer` keys that do not make a customer belong."""
+    """A shop's own words for who belongs. `ignored_keys` are `sparklayer` keys that do not make a customer belong.
+
+    `changed_at`: since when it reads so, None if always. Whoever was last seen before that is judged anew.
+    """
 
     tag: str = "b2b"
     ignored_keys: frozenset[str] = frozenset()
+    changed_at: datetime | None = None
+
+    def is_newer_than(self, seen: datetime) -> bool:
+        return self.changed_at is not None and seen < self.changed_at
 
 
 @dataclass(frozen=True, slots=True)

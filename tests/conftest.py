@@ -196,6 +196,7 @@ def front_door(environment):
     office.db.dispose()
     office.frontdesk._db.dispose()
     office.admin.close()
+    office.tokens.close()
 
 
 @pytest.fixture
@@ -214,6 +215,7 @@ def workshop(database, redis, surroundings):
     yield opened
     opened.db.dispose()
     opened.admin.close()
+    opened.tokens.close()
 
 
 @pytest.fixture
@@ -227,3 +229,17 @@ def until():
         return found
 
     return wait
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """A real browser, one a test process; a test opens a context of its own."""
+    from playwright.sync_api import sync_playwright
+
+    from devstore.browser import chromium as find
+
+    path = find()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-dev-shm-usage"])
+        yield browser
+        browser.close()

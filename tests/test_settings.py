@@ -199,3 +199,31 @@ def test_the_process_environment_is_read(monkeypatch):
     monkeypatch.setenv("PORT", "9000")
 
     assert settings_or_exit().port == 9000
+
+
+def test_without_a_mail_server_nobody_is_told_by_mail():
+    assert (read().smtp_url, read().mail_from) == (None, None)
+
+
+def test_a_mail_server_needs_an_address_that_mail_comes_from():
+    assert (
+        problems(SMTP_URL="smtp://mail.example.com") == f"  MAIL_FROM is not set, but SMTP_URL is: {HELP['MAIL_FROM']}"
+    )
+
+    settings = read(SMTP_URL="smtps://user:very-secret@mail.example.com:465", MAIL_FROM="Data Sync <sync@example.com>")
+    assert settings.mail_from == "Data Sync <sync@example.com>"
+    assert "very-secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SMTP_URL", "mail.example.com:25"),
+        ("SMTP_URL", "smtp://"),
+        ("SMTP_URL", "smtp://mail.example.com:port"),
+        ("MAIL_FROM", "nobody"),
+        ("MAIL_FROM", "a@example.com\nBcc: b@example.com"),
+    ],
+)
+def test_what_is_no_mail_server_or_address_is_refused(name, value):
+    assert problems(**{"MAIL_FROM": "a@example.com", name: value}).strip().startswith(name)

@@ -6,7 +6,7 @@ from typing import Any
 
 from adapters import listing, mirror_customers
 from adapters.mirror_customers import Absence, StoredCustomer
-from domain.eligibility import Eligibility, judge
+from domain.eligibility import Eligibility, Rule, judge
 from domain.records import Metafield
 from domain.versions import Version
 from schemas import nodes
@@ -32,12 +32,13 @@ def compare(work: Work, listed: Sequence[Node], at: datetime) -> Comparison:
         known = held.get(i)
         version = Version(probe.updated_at or at, at)
         belonging += eligibility.belongs is True
-        if known is None and eligibility.belongs is False:
-            bystanders.append(Absence(i, version, "not_eligible", eligibility.sentence or ""))
+        if eligibility.belongs is False and (known is None or _stays_outside(known, work.shop.rule)):
+            state = known.state if known else "not_eligible"
+            bystanders.append(Absence(i, version, state, eligibility.sentence or ""))
         elif _differs(known, eligibility, probe.tags or (), nodes.read_customer_metafields(node), version):
             asked.append(i)
             created += known is None or known.state != "member"
-        elif known is not None and _is_doubtful(known):
+        elif known is not None and _is_doubtful(known, work.shop.rule):
             doubtful.append(i)
     return Comparison(
         seen=tuple(probes),
@@ -50,9 +51,18 @@ def compare(work: Work, listed: Sequence[Node], at: datetime) -> Comparison:
     )
 
 
-def _is_doubtful(known: StoredCustomer) -> bool:
-    """Read so soon after its last change that another may have followed it within the same second."""
-    return known.customer is not None and known.version.seen - known.version.at < GRAIN
+def _stays_outside(known: StoredCustomer, rule: Rule) -> bool:
+    """The reason was given under another rule, and is given anew."""
+    return known.customer is None and rule.is_newer_than(known.version.seen)
+
+
+def _is_doubtful(known: StoredCustomer, rule: Rule) -> bool:
+    """A member read so soon after a change that another may have followed within the second; or judged under another
+    rule, so that the grounds of belonging and the issues may read differently now.
+    """
+    if known.customer is None:
+        return False
+    return known.version.seen - known.version.at < GRAIN or rule.is_newer_than(known.version.seen)
 
 
 def _differs(

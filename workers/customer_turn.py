@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from adapters import database, fetch, inbox, issue_log, mirror_customers
+from adapters import database, fetch, inbox, issue_log, mirror_customers, shops
 from adapters.budget import QUERY_CAP
 from adapters.mirror_customers import Absence, HeldCustomer, Membership
 from adapters.shops import Shop
@@ -28,6 +28,7 @@ from workers.workshop import Workshop
 
 FEED = "customers"
 GONE = "deleted in Shopify"
+RULE_CHANGED = "This shop's settings for who is imported have changed."
 POINTS_EACH = 35  # of the probe and the full record of one customer, rounded up
 
 
@@ -112,11 +113,11 @@ def _ask_some(workshop: Workshop, shop: Shop, by_id: Mapping[int, Fold], found: 
 
 
 def _probe(workshop: Workshop, shop: Shop, ids: Sequence[int]) -> dict[int, fetch.Node | None]:
-    return fetch.memberships(workshop.admin, shop.domain, token_of(shop), ids, len(shop.rule.ignored_keys))
+    return fetch.memberships(workshop.admin, shop.domain, token_of(workshop, shop), ids, len(shop.rule.ignored_keys))
 
 
 def _full(workshop: Workshop, shop: Shop, ids: Sequence[int]) -> dict[int, fetch.Node | None]:
-    return fetch.customers(workshop.admin, shop.domain, token_of(shop), ids)
+    return fetch.customers(workshop.admin, shop.domain, token_of(workshop, shop), ids)
 
 
 Ask = Callable[[Workshop, Shop, Sequence[int]], dict[int, fetch.Node | None]]
@@ -161,11 +162,15 @@ def _member(shop: Shop, node: fetch.Node, at: datetime) -> tuple[datetime | None
 def write(db: Connection, vault: Vault, shop: Shop, findings: Sequence[CustomerFinding]) -> dict[int, Verdict]:
     """Write what wins of each finding and close its deliveries. The verdicts that were given come back."""
     database.sole_writer(db, shop.domain, FEED)
+    if shops.rule(db, shop.domain) != shop.rule:
+        # The merchant changed who belongs while Shopify was asked. A change waits for this lock, so what is judged by
+        # the rule as it reads now stays right until this is committed; these deliveries wait for their next turn.
+        return {}
     locked = inbox.lock(db, (delivery.id for finding in findings for delivery in finding.fold.deliveries))
     mine = [finding for finding in findings if all(d.id in locked for d in finding.fold.deliveries)]
     held = mirror_customers.hold(db, shop.domain, (finding.fold.resource_id for finding in mine))
     plans = [_plan(vault, shop, finding, held.get(finding.fold.resource_id)) for finding in mine]
-    repairs.note_customers(db, vault, shop.domain, plans, held)
+    repairs.note_customers(db, vault, shop, plans, held)
     _write_plans(db, vault, shop, plans, held)
     verdicts: dict[int, Verdict] = {}
     for plan in plans:
@@ -184,7 +189,7 @@ def _plan(vault: Vault, shop: Shop, finding: CustomerFinding, held: HeldCustomer
     member = _membership(best)
     content = mirror_customers.fingerprint(vault, shop.domain, member.customer) if member else None
     step = settle(held.held if held else ABSENT, best.version, content)
-    return CustomerPlan(i, step, best, member, verdicts_of(finding.fold, best, _verdict(step, best, held)))
+    return CustomerPlan(i, step, best, member, verdicts_of(finding.fold, best, _verdict(shop, step, best, held)))
 
 
 def _membership(best: Candidate[Judged]) -> Membership | None:
@@ -195,7 +200,7 @@ def _membership(best: Candidate[Judged]) -> Membership | None:
     return Membership(customer, best.version, best.source, eligibility.rule or "", eligibility.matched or "")
 
 
-def _verdict(step: Step, best: Candidate[Judged], held: HeldCustomer | None) -> Verdict:
+def _verdict(shop: Shop, step: Step, best: Candidate[Judged], held: HeldCustomer | None) -> Verdict:
     """Who was a member and no longer belongs is `deleted` from the mirror; who never was is `filtered`."""
     if step is Step.NOTHING:
         return Verdict(Outcome.SUPERSEDED, "the mirror already holds a newer state")
@@ -203,24 +208,33 @@ def _verdict(step: Step, best: Candidate[Judged], held: HeldCustomer | None) -> 
         return Verdict(Outcome.DELETED if step is Step.REMOVE else Outcome.UNCHANGED, GONE)
     if not best.record.eligibility.belongs:
         left = held is not None and held.state == "member"
-        return Verdict(Outcome.DELETED if left else Outcome.FILTERED, best.record.eligibility.sentence)
+        return Verdict(Outcome.DELETED if left else Outcome.FILTERED, _why_not(shop, best.record, held))
     return Verdict(Outcome.UNCHANGED if step is Step.RENEW else Outcome.APPLIED)
+
+
+def _why_not(shop: Shop, judged: Judged, held: HeldCustomer | None) -> str:
+    sentence = judged.eligibility.sentence or ""
+    if held is not None and held.state == "member" and shop.rule.is_newer_than(held.held.version.seen):
+        return f"{RULE_CHANGED} {sentence}"
+    return sentence
 
 
 def _write_plans(
     db: Connection, vault: Vault, shop: Shop, plans: Sequence[CustomerPlan], held: Mapping[int, HeldCustomer]
 ) -> None:
     acting = [plan for plan in plans if plan.step is not Step.NOTHING]
-    members = [plan.member for plan in acting if plan.step is Step.WRITE and plan.member]
-    renewed = {p.id: (p.best.version, p.best.source) for p in acting if p.step is Step.RENEW and p.member}
-    absences = [_absence(plan, held.get(plan.id)) for plan in acting if plan.member is None]
+    written = [plan for plan in acting if plan.member and _is_written(shop, plan, held.get(plan.id))]
+    anew = {plan.id for plan in written}
+    members = [plan.member for plan in written if plan.member]
+    renewed = {p.id: (p.best.version, p.best.source) for p in acting if p.member and p.id not in anew}
+    absences = [_absence(shop, plan, held.get(plan.id)) for plan in acting if plan.member is None]
     before = {h.email_index for plan in acting if (h := held.get(plan.id)) and h.email_index}
     mirror_customers.write(db, vault, shop.domain, members)
     mirror_customers.renew(db, shop.domain, renewed)
     mirror_customers.leave(db, shop.domain, absences)
     found: dict[int, Iterable[Issue]] = {absence.id: () for absence in absences}
-    for plan in acting:
-        if plan.step is Step.WRITE and plan.member and plan.best.record and plan.best.record.customer:
+    for plan in written:
+        if plan.member and plan.best.record and plan.best.record.customer:
             notes = plan.best.record.customer.issues
             found[plan.id] = (*notes, *check_customer(plan.member.customer, shop.rule))
     issue_log.replace_of_records(db, shop.domain, FEED, found)
@@ -228,13 +242,16 @@ def _write_plans(
     renew_clashes(db, shop.domain, before | {index for index in emails if index})
 
 
-def _absence(plan: CustomerPlan, held: HeldCustomer | None) -> Absence:
+def _is_written(shop: Shop, plan: CustomerPlan, held: HeldCustomer | None) -> bool:
+    """Under a new rule also who is the same as before: the grounds of belonging and the issues may differ."""
+    return plan.step is Step.WRITE or (held is not None and shop.rule.is_newer_than(held.held.version.seen))
+
+
+def _absence(shop: Shop, plan: CustomerPlan, held: HeldCustomer | None) -> Absence:
     judged = plan.best.record
     was_here = held is not None and held.was_here
-    reason = judged.eligibility.sentence if judged else GONE
-    return Absence(
-        plan.id, plan.best.version, "removed" if was_here or judged is None else "not_eligible", reason or ""
-    )
+    reason = _why_not(shop, judged, held) if judged else GONE
+    return Absence(plan.id, plan.best.version, "removed" if was_here or judged is None else "not_eligible", reason)
 
 
 def renew_clashes(db: Connection, shop: str, indexes: set[bytes]) -> None:

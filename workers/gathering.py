@@ -3,6 +3,7 @@
 import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Generic, TypeVar
 
@@ -10,10 +11,12 @@ from rq.timeouts import JobTimeoutException
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from adapters import access
 from adapters.shops import Shop
 from domain.deliveries import Fold, Outcome, Verdict, Waiting
 from domain.failures import TokenDead, Transient
 from domain.versions import Version
+from workers.workshop import Workshop
 
 R = TypeVar("R")
 F = TypeVar("F")
@@ -113,8 +116,9 @@ def is_away(error: BaseException) -> bool:
     return error.connection_invalidated or state.startswith(("08", "53", "57P"))
 
 
-def token_of(shop: Shop) -> str:
-    """The shop's token, or the reason why nobody can be asked."""
-    if shop.token is None:
+def token_of(workshop: Workshop, shop: Shop) -> str:
+    """A token of the shop's that will live for a while, or the reason why nobody can be asked."""
+    fresh = access.with_fresh_token(workshop.db, workshop.vault, workshop.tokens, shop, datetime.now(UTC))
+    if fresh.token is None:
         raise TokenDead(f"{shop.domain} has no token. Open the app in the Shopify admin, or run `flask shops add`.")
-    return shop.token
+    return fresh.token

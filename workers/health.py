@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import (
+    access,
     fetch,
     health,
     inbox,
@@ -116,6 +117,7 @@ class Learnt:
     versions: frozenset[str] | None
     flaws: tuple[Flaw, ...]
     renewed_for: str | None  # subscriptions were created anew for this API version; once is enough
+    time_zone: str | None = None  # said just now
 
     @classmethod
     def before(cls, known: Mapping[str, Any]) -> "Learnt":
@@ -140,7 +142,7 @@ def check_shop(workshop: Workshop, shop: Shop, check: Check) -> None:
     if not shop.is_active and not _may_probe(workshop, shop):
         learnt = replace(before, probe=Probe.TOKEN_DEAD)
     else:
-        learnt = _ask(workshop, shop, before)
+        shop, learnt = _ask(workshop, shop, before)
     _write(workshop, shop, check, learnt)
 
 
@@ -150,14 +152,25 @@ def _may_probe(workshop: Workshop, shop: Shop) -> bool:
         return shops.may_probe(db, shop.domain)
 
 
-def _ask(workshop: Workshop, shop: Shop, before: Learnt) -> Learnt:
+def _ask(workshop: Workshop, shop: Shop, before: Learnt) -> tuple[Shop, Learnt]:
+    """The shop as it was asked, and what it said.
+
+    Tokens are renewed on the way, so that the access to a shop which has no mail for months does not run out either.
+    """
+    try:
+        shop = access.with_fresh_token(workshop.db, workshop.vault, workshop.tokens, shop, datetime.now(UTC))
+        return shop, _learn(workshop, shop, before)
+    except (Transient, Permanent) as trouble:
+        return shop, replace(before, probe=_probe(trouble))
+
+
+def _learn(workshop: Workshop, shop: Shop, before: Learnt) -> Learnt:
     """What could not be asked stays as it was known: a time-out must not look like a cure."""
     token = shop.token or ""
-    try:
-        facts = fetch.shop_facts(workshop.admin, shop.domain, token)
-    except (Transient, Permanent) as trouble:
-        return replace(before, probe=_probe(trouble))
-    answered = replace(before, probe=Probe.ANSWERED, scopes=facts.scopes, versions=facts.versions)
+    facts = fetch.shop_facts(workshop.admin, shop.domain, token)
+    answered = replace(
+        before, probe=Probe.ANSWERED, scopes=facts.scopes, versions=facts.versions, time_zone=facts.timezone
+    )
     try:
         flaws, renewed_for = _tend_subscriptions(workshop, shop.domain, token, facts.scopes, before.renewed_for)
     except TokenDead as trouble:
@@ -218,12 +231,14 @@ def _write(workshop: Workshop, shop: Shop, check: Check, learnt: Learnt) -> None
     with workshop.db.begin() as db:
         if not health.hold_shop(db, shop.domain):
             return  # redacted meanwhile: nothing of it may come back
-        access, recovered = _settle(workshop, db, shop, learnt)
+        if learnt.time_zone is not None and learnt.scopes is not None:
+            shops.note_facts(db, shop.domain, learnt.scopes, learnt.time_zone)
+        found, recovered = _settle(workshop, db, shop, learnt)
         breaker, verdict = judge(check.breaker, health.failures(db, shop.domain), learnt.probe, now, every)
         _move_runs(db, shop.domain, breaker, verdict, settings.reconcile_seconds)
         for feed in _feeds(db, shop.domain):
-            issue_log.replace_of_records(db, shop.domain, feed.feed, {0: findings(access, feed, now)})
-        dead = access.probe is Probe.TOKEN_DEAD
+            issue_log.replace_of_records(db, shop.domain, feed.feed, {0: findings(found, feed, now)})
+        dead = found.probe is Probe.TOKEN_DEAD
         again = breaker.open_until or now + (min(every, PROBE_AGAIN) if dead else every)
         health.done(db, check, breaker, learnt.as_json(), next_check_at=again)
     if verdict is not Runs.UNTOUCHED:

@@ -104,7 +104,7 @@ def _fetch_products(
     ids = [fold.resource_id for fold in folds]
     got: dict[int, fetch.Node | None] = {}
     try:
-        got = fetch.products(workshop.admin, shop.domain, token_of(shop), ids)
+        got = fetch.products(workshop.admin, shop.domain, token_of(workshop, shop), ids)
         found.answered = True
     except Throttled as throttled:
         got = dict(throttled.found)
@@ -137,7 +137,7 @@ def _fetch_metafields(
     why: Transient = ShopUnreachable(f"{shop.domain} did not answer in full.")
     try:
         asked = [fold.resource_id for fold in folds]
-        on_products = fetch.product_metafields(workshop.admin, shop.domain, token_of(shop), asked)
+        on_products = fetch.product_metafields(workshop.admin, shop.domain, token_of(workshop, shop), asked)
         found.answered = True
         got, why = _ask_about_variants(workshop, shop, variants, why)
     except Transient as trouble:
@@ -175,7 +175,7 @@ def _ask_about_variants(
     """
     ids = [variant for of_product in variants.values() for variant in of_product]
     try:
-        return fetch.variant_metafields(workshop.admin, shop.domain, token_of(shop), ids), why
+        return fetch.variant_metafields(workshop.admin, shop.domain, token_of(workshop, shop), ids), why
     except Throttled as throttled:
         got, why = dict(throttled.found), throttled
         first = next((of_product for of_product in variants.values() if of_product), ())
@@ -183,7 +183,9 @@ def _ask_about_variants(
         if not got or not rest:
             return got, why
     try:
-        more = fetch.variant_metafields(workshop.admin, shop.domain, token_of(shop), rest, fetch.HALF_READ_PATIENCE)
+        more = fetch.variant_metafields(
+            workshop.admin, shop.domain, token_of(workshop, shop), rest, fetch.HALF_READ_PATIENCE
+        )
         return got | more, why
     except Throttled as again:
         return got | dict(again.found), again

@@ -1,9 +1,11 @@
 """What a run's step works with, and what it makes of a part of the shop that it has read."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Self
 
+from adapters import access
 from adapters.inbox import Arrival
 from adapters.mirror_customers import Absence
 from adapters.runs import Progress, Run
@@ -19,6 +21,13 @@ class Work:
     workshop: Workshop
     shop: Shop
     run: Run
+
+    def with_fresh_token(self) -> Self:
+        """Each step begins with a token that lives for a while; a step that takes longer is given another one."""
+        shop, desk = self.shop, self.workshop
+        if not shop.is_active:
+            return self
+        return replace(self, shop=access.with_fresh_token(desk.db, desk.vault, desk.tokens, shop, datetime.now(UTC)))
 
     @property
     def token(self) -> str:

@@ -11,9 +11,10 @@ from adapters import mirror_customers, mirror_products, runs
 from adapters.mirror_customers import HeldCustomer, Membership, StoredCustomer
 from adapters.mirror_products import CoreWrite, HeldProduct
 from adapters.runs import Repair
+from adapters.shops import Shop
 from adapters.vault import Vault
 from domain.deliveries import Verdict
-from domain.eligibility import Eligibility
+from domain.eligibility import Eligibility, Rule, judge
 from domain.issues import Translation
 from domain.records import Customer, Metafield, Product, ProductMetafields
 from domain.settlement import Step
@@ -96,19 +97,33 @@ def _renews(step: Step, best: Candidate[Any] | None, known: Version | None) -> b
 
 
 def note_customers(
-    db: Connection, vault: Vault, shop: str, plans: Sequence[CustomerPlan], held: Mapping[int, HeldCustomer]
+    db: Connection, vault: Vault, shop: Shop, plans: Sequence[CustomerPlan], held: Mapping[int, HeldCustomer]
 ) -> None:
-    """Gaps of customers. Their metafields may change without any webhook; everything else has one."""
+    """Gaps of customers. Their metafields may change without any webhook; everything else has one.
+
+    What the shop's changed rule explains is no gap: nothing happened in Shopify.
+    """
     by_run = [(p, run) for p in plans if (run := run_of(p.best)) is not None and _acts(p, held.get(p.id))]
     if not by_run:
         return
-    before = mirror_customers.load(db, vault, shop, [plan.id for plan, _ in by_run])
+    before = mirror_customers.load(db, vault, shop.domain, [plan.id for plan, _ in by_run])
     repairs = [
         _repair(plan.id, run, plan.best, old.version if old else None, _customer_topic(plan, old))
         for plan, run in by_run
         for old in [before.get(plan.id)]
+        if not _rule_explains(plan, old, shop.rule)
     ]
-    runs.record_gaps(db, shop, "customers", repairs)
+    runs.record_gaps(db, shop.domain, "customers", repairs)
+
+
+def _rule_explains(plan: CustomerPlan, old: StoredCustomer | None, rule: Rule) -> bool:
+    """Whether a member who leaves would have to leave as we knew them, too; of who comes in no tags were ever kept."""
+    if old is None or plan.best.record is None or not rule.is_newer_than(old.version.seen):
+        return False
+    if old.customer is None:
+        return plan.member is not None
+    as_known = judge(old.customer.tags, {field.key for field in old.customer.metafields}, rule)
+    return plan.member is None and as_known.belongs is False
 
 
 def _acts(plan: CustomerPlan, held: HeldCustomer | None) -> bool:

@@ -69,7 +69,7 @@ def _step(workshop: Workshop) -> bool:
 def _attempt(work: Work) -> None:
     """A step, or the reason why not now. Trouble of one shop costs that shop's run alone."""
     try:
-        PHASES[work.run.place.get("phase", "begin")](work)
+        PHASES[work.run.place.get("phase", "begin")](work.with_fresh_token())
     except TokenDead as dead:
         with work.workshop.db.begin() as db:
             shops.needs_auth(db, work.workshop.vault, work.shop)
@@ -127,8 +127,8 @@ def _since(work: Work) -> str:
     with work.workshop.db.connect() as db:
         feed = runs.feed(db, work.run.shop, work.run.feed)
     watermark = feed["watermark"] if feed else None
-    interval = timedelta(seconds=2 * work.workshop.settings.reconcile_seconds)
-    since = (watermark or work.shop.installed_at) - max(OVERLAP, interval)
+    seconds = (feed or {}).get("reconcile_seconds") or work.workshop.settings.reconcile_seconds
+    since = (watermark or work.shop.installed_at) - max(OVERLAP, timedelta(seconds=2 * seconds))
     return str(since.astimezone(UTC).isoformat())
 
 

@@ -1,14 +1,18 @@
 """A turn's mail about the shop itself: uninstalled, redacted, asked for a person's data. In order, one at a time."""
 
 from collections.abc import Callable, Mapping
+from datetime import timedelta
 
 import orjson
 from sqlalchemy import Connection, text
 
-from adapters import database, inbox, mirror_customers, shops
+from adapters import database, health, inbox, mirror_customers, shops
 from domain.deliveries import Outcome, Verdict, Waiting
 from domain.topics import Act
 from workers import customer_turn
+
+# https://shopify.dev/docs/apps/build/compliance/privacy-law-compliance: shop/redact comes so long after an uninstall
+REDACTED_AFTER = timedelta(hours=48)
 
 
 def decide(db: Connection, domain: str, delivery: Waiting) -> Verdict:
@@ -19,12 +23,18 @@ def decide(db: Connection, domain: str, delivery: Waiting) -> Verdict:
 def _uninstall(db: Connection, domain: str, delivery: Waiting) -> Verdict:
     if shops.uninstall(db, domain, delivery.triggered_at):
         return Verdict(Outcome.APPLIED, "the shop removed the app; its token is forgotten")
+    health.check_soon(db, domain)  # should our clock be ahead of Shopify's, it is the token that knows
     return Verdict(Outcome.SUPERSEDED, "a late notice of an earlier installation, or an unknown shop")
 
 
-def _changed(db: Connection, domain: str, _delivery: Waiting) -> Verdict:
-    """What waited for a scope need not wait for its pause to end."""
+def _changed(db: Connection, domain: str, delivery: Waiting) -> Verdict:
+    """What waited for a scope need not wait for its pause to end.
+
+    Which scopes there are is asked of Shopify, not read from the notice: an older one may come after a newer one.
+    """
     inbox.hurry(db, domain)
+    if delivery.topic == "app/scopes_update":
+        health.check_soon(db, domain)
     return Verdict(Outcome.UNCHANGED, "noted; what was waiting for Shopify is tried again now")
 
 
@@ -68,10 +78,14 @@ def _redact_customer(db: Connection, domain: str, delivery: Waiting) -> Verdict:
 
 
 def _redact_shop(db: Connection, domain: str, delivery: Waiting) -> Verdict:
-    """Erase everything of the shop, unless it was installed again after Shopify asked for this."""
-    shop = db.execute(text("SELECT state, installed_at FROM shops WHERE domain = :d FOR UPDATE"), {"d": domain}).first()
-    if shop and shop.state != "uninstalled" and shop.installed_at > delivery.triggered_at:
-        return Verdict(Outcome.SUPERSEDED, "the shop was installed again after this was asked")
+    """Erase everything of the shop, unless it has been installed again since the uninstall that this speaks of.
+
+    Its uninstall may never have been told of, nor its reinstall: what counts is when Shopify last granted access, which
+    it does not do for an app that is not installed. Where access was lost again, that must have been after this.
+    """
+    uninstalled_at = delivery.triggered_at - REDACTED_AFTER
+    if shops.is_proven_since(db, domain, uninstalled_at, needs_auth_at=delivery.triggered_at):
+        return Verdict(Outcome.SUPERSEDED, "the shop has been installed again since the uninstall that this speaks of")
     for feed in ("products", "customers"):
         database.sole_writer(db, domain, feed)
     counts = {table: _erase(db, table, domain) for table in ("products", "variants", "customers", "issues")}

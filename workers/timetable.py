@@ -10,7 +10,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import duties
+from workers.activity import count_activity
 from workers.health import count_what_was_heard, forget_what_was_heard, wake_for_due_checks
+from workers.notices import forget_old_notices, wake_for_notices, watch_feeds
 from workers.starts import start_due_runs, wake_for_what_is_due
 from workers.sweep import sweep
 from workers.workshop import Workshop
@@ -35,6 +37,10 @@ DUTIES = (
     Duty("wake for due checks", 1.0, wake_for_due_checks),
     Duty("count what was heard", 60.0, count_what_was_heard),
     Duty("forget what was heard", 3_600.0, forget_what_was_heard),
+    Duty("watch feeds", 30.0, watch_feeds),
+    Duty("wake for notices", 1.0, wake_for_notices),
+    Duty("forget old notices", 3_600.0, forget_old_notices),
+    Duty("count activity", 60.0, count_activity),
 )
 
 

@@ -4,6 +4,7 @@ import random
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeVar
@@ -156,7 +157,7 @@ def _may_ask(workshop: Workshop, shop: Shop) -> Shop:
     with workshop.db.begin() as db:
         probing = shops.may_probe(db, shop.domain)
     token = shop.token if probing else None
-    return Shop(shop.domain, shop.state, token, shop.installed_at, shop.rule)
+    return replace(shop, token=token)
 
 
 def within_memory(folds: Sequence[Fold], most: int = MOST_BYTES) -> list[Fold]:

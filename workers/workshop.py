@@ -7,12 +7,13 @@ from functools import cache
 
 from sqlalchemy import Engine
 
-from adapters import bell, database
+from adapters import access, bell, database
 from adapters.admin import AdminClient
 from adapters.bell import Bell
 from adapters.breaker import Breaker
 from adapters.budget import Budget
 from adapters.figures import Figures
+from adapters.tokens import TokenEndpoint
 from adapters.vault import Vault
 from settings import Settings, settings_or_exit
 
@@ -27,6 +28,7 @@ class Workshop:
     db: Engine
     bell: Bell
     vault: Vault
+    tokens: TokenEndpoint
     admin: AdminClient
     figures: Figures
     holder: str
@@ -41,13 +43,20 @@ def workshop(lane: str) -> Workshop:
 def open_workshop(settings: Settings, *, leave: float = 0.0) -> Workshop:
     """Connections are lazy: nothing is reached before it is needed."""
     client = bell.connect(settings.redis_url)
+    db, vault = database.connect(settings.database_url, pool=2), Vault(settings.encryption_keys)
+    tokens = TokenEndpoint(settings.shopify_admin_origin, settings.shopify_api_key, settings.shopify_api_secret)
     return Workshop(
         settings=settings,
-        db=database.connect(settings.database_url, pool=2),
+        db=db,
         bell=Bell(client),
-        vault=Vault(settings.encryption_keys),
+        vault=vault,
+        tokens=tokens,
         admin=AdminClient(
-            settings.shopify_admin_origin, settings.shopify_api_version, Budget(client, leave=leave), Breaker(client)
+            settings.shopify_admin_origin,
+            settings.shopify_api_version,
+            Budget(client, leave=leave),
+            Breaker(client),
+            another_token=access.another_token(db, vault, tokens),
         ),
         figures=Figures(client),
         holder=f"{socket.gethostname()}:{os.getpid()}",

@@ -108,8 +108,9 @@ def admin(shopify, budget, redis):
 
     clients = []
 
-    def build(budget=budget, origin=shopify.origin, **limits):
-        clients.append(AdminClient(origin, "2026-10", budget, Breaker(redis), Limits(**limits)))
+    def build(budget=budget, origin=shopify.origin, another_token=lambda _shop, _token: None, **limits):
+        limited = Limits(**limits)
+        clients.append(AdminClient(origin, "2026-10", budget, Breaker(redis), limited, another_token=another_token))
         return clients[-1]
 
     yield build

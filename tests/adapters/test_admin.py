@@ -49,6 +49,28 @@ def test_a_query_goes_to_the_shop_in_its_version_with_its_token(shopify, admin, 
     assert asked["body"] == {"query": DOCUMENT, "variables": {"id": 2**60}}
 
 
+def test_a_refused_token_gives_way_to_another_once(shopify, admin, shop, token):
+    asked = []
+
+    def another(*refused):
+        asked.append(refused)
+        return "shpat_another"
+
+    shopify.will(401)
+    shopify.will(body={"data": {"shop": {"name": "Northwind"}}})
+    shopify.will(401)
+    shopify.will(401)
+    client = admin(another_token=another)
+
+    assert client.query(shop, token, DOCUMENT, {}, cost=1) == {"shop": {"name": "Northwind"}}
+    with pytest.raises(TokenDead):
+        client.query(shop, token, DOCUMENT, {}, cost=1)
+
+    assert asked == [(shop, token)] * 2
+    used = [request["headers"]["X-Shopify-Access-Token"] for request in shopify.requests]
+    assert used == [token, "shpat_another"] * 2
+
+
 def test_connections_are_kept(shopify, admin, shop, token):
     client = admin()
 

@@ -1,7 +1,10 @@
+from datetime import timedelta
+
 import pytest
 from sqlalchemy import text
 
 from adapters import issue_log
+from adapters.issue_log import Chosen
 from domain.issues import Issue
 
 SHOP = "northwind-trade.myshopify.com"
@@ -165,3 +168,111 @@ def test_an_issue_is_shown_with_cause_and_fix(found, db):
     assert issue["sentence"]
     assert issue["fix"]
     assert issue["times_seen"] == 1
+
+
+def test_groups_count_records_and_issues_the_gravest_first(db):
+    by_record = {
+        MUG: [Issue("SKU_MISSING", "variants[1].sku"), Issue("SKU_MISSING", "variants[2].sku")],
+        CUP: [Issue("SKU_MISSING", "variants[3].sku"), Issue("CATALOG_TAG_CONFLICT", "tags")],
+        7003: [
+            Issue("METAFIELD_UNKNOWN_KEY", "metafields.a", None, {"key": "a"}),
+            Issue("CATALOG_TAG_CONFLICT", "tags"),
+        ],
+        0: [Issue("SOURCE_THROTTLED", "shop")],
+    }
+    issue_log.replace_of_records(db, SHOP, "products", by_record)
+
+    found = issue_log.groups(db, SHOP, "products")
+
+    assert [(group["code"], group["severity"], group["records"], group["issues"]) for group in found] == [
+        ("SKU_MISSING", "error", 2, 3),
+        ("CATALOG_TAG_CONFLICT", "warning", 2, 2),
+        ("METAFIELD_UNKNOWN_KEY", "info", 1, 1),
+    ]
+
+
+def test_a_group_says_whether_its_words_are_those_of_all(db):
+    named = [Issue("METAFIELD_UNKNOWN_KEY", f"metafields.{key}", None, {"key": key}) for key in ("colour", "size")]
+    issue_log.replace_of_records(db, SHOP, "products", {MUG: [TITLE, *named]})
+
+    title, unknown = issue_log.groups(db, SHOP, "products")
+
+    assert (title["varies"], unknown["varies"]) == (False, True)
+    assert "sparklayer.colour" in unknown["sentence"]
+    assert unknown["fix"]
+
+
+def test_groups_are_of_what_is_open(found, db):
+    found(MISSING)
+    found()
+
+    assert issue_log.groups(db, SHOP, "products") == []
+
+
+@pytest.mark.parametrize("q", ["tin CUP", "b - 1", "B-1", "7002", "SKU_miss", "ants[3]", " cup "])
+def test_a_list_can_be_searched(db, q):
+    db.execute(
+        text("""INSERT INTO products (shop, id, core, core_at, core_seen)
+                VALUES (:shop, 7001, '{"title": "Enamel mug"}', now(), now()),
+                       (:shop, 7002, '{"title": "Tin cup"}', now(), now())"""),
+        {"shop": SHOP},
+    )
+    db.execute(
+        text("""INSERT INTO variants (shop, id, product_id, sku, sku_fold)
+                VALUES (:shop, 1, 7001, 'A-1', 'a-1'), (:shop, 3, 7002, 'B-1', 'b-1')"""),
+        {"shop": SHOP},
+    )
+    issue_log.replace_of_records(db, SHOP, "products", {MUG: [TITLE], CUP: [Issue("SKU_MISSING", "variants[3].sku")]})
+
+    assert [issue["resource_id"] for issue in issue_log.listed(db, SHOP, "products", q=q)] == [CUP]
+
+
+@pytest.mark.parametrize("q", ["%", "t_tle", "\\", "'", "9" * 30, "٣"])
+def test_a_search_takes_every_character_as_it_is(found, db, q):
+    found(TITLE)
+
+    assert issue_log.listed(db, SHOP, "products", q=q) == []
+
+
+def test_a_search_for_nothing_finds_everything(found, db):
+    found(MISSING, TITLE)
+
+    assert len(issue_log.listed(db, SHOP, "products", q="  ")) == 2
+
+
+def test_a_list_can_be_of_one_severity(found, db):
+    found(MISSING, Issue("SKU_WHITESPACE", "variants[1].sku"))
+
+    assert [issue["code"] for issue in issue_log.listed(db, SHOP, "products", severity="warning")] == ["SKU_WHITESPACE"]
+
+
+def test_a_search_includes_the_records_its_caller_knows(db):
+    issue_log.replace_of_records(db, SHOP, "customers", {MUG: [Issue("EMAIL_MISSING", "email")]})
+
+    assert issue_log.listed(db, SHOP, "customers", q="anna@example.com") == []
+    assert len(issue_log.listed(db, SHOP, "customers", q="anna@example.com", records=[MUG])) == 1
+
+
+def test_what_disappeared_is_told_latest_first(found, db):
+    found(MISSING, TITLE)
+    found()
+    db.execute(text("UPDATE issues SET resolved_at = now() - interval '2 hours' WHERE code = 'SKU_MISSING'"))
+    now = db.execute(text("SELECT now()")).scalar_one()
+
+    day = issue_log.resolved(db, SHOP, "products", now - timedelta(days=1))
+    hour = issue_log.resolved(db, SHOP, "products", now - timedelta(hours=1))
+
+    assert [issue["code"] for issue in day] == ["PRODUCT_TITLE_MISSING", "SKU_MISSING"]
+    assert [issue["code"] for issue in hour] == ["PRODUCT_TITLE_MISSING"]
+    assert issue_log.count_resolved(db, SHOP, "products", now - timedelta(days=1)) == 2
+
+
+def test_records_with_issues_go_on_where_their_page_ended(db):
+    issue_log.replace_of_records(db, SHOP, "products", {n: [MISSING, TITLE] for n in range(1, 8)} | {0: [TITLE]})
+
+    first = issue_log.by_record(db, SHOP, "products", Chosen(), most=4)
+    rest = issue_log.by_record(db, SHOP, "products", Chosen(), after=4, most=4)
+
+    assert [row["resource_id"] for row in first + rest] == [1, 2, 3, 4, 5, 6, 7]
+    assert [issue["code"] for issue in first[0]["issues"]] == ["PRODUCT_TITLE_MISSING", "SKU_MISSING"]
+    assert issue_log.count_records(db, SHOP, "products", Chosen(), after=4) == 3

@@ -58,6 +58,20 @@ def test_a_refresh_brings_the_next_pair(shopify, tokens, shop):
     }
 
 
+def test_a_code_is_redeemed_for_an_expiring_pair(shopify, tokens, shop):
+    shopify.will(body=GRANTED)
+
+    grant = tokens.redeem(shop, "a-code")
+
+    assert (grant.access_token, grant.refresh_token) == ("shpat_new", "shprt_new")
+    assert shopify.requests[0]["body"] == {
+        "client_id": "the-app-key",
+        "client_secret": SECRET,
+        "code": "a-code",
+        "expiring": 1,
+    }
+
+
 def test_a_lasting_token_has_no_end(shopify, tokens, shop):
     shopify.will(body={"access_token": "shpat_lasting", "scope": ""})
 
@@ -95,9 +109,13 @@ def test_each_refusal_has_its_remedy_and_shows_no_secret(shopify, tokens, shop, 
     assert SECRET not in str(raised.value) + repr(tokens)
 
 
-def test_a_secret_goes_to_no_other_host(shopify, tokens):
+@pytest.mark.parametrize(
+    "host", ["evil.com", "evil.com/#.myshopify.com", "a.myshopify.com.evil.com", "-a.myshopify.com", "A.myshopify.com"]
+)
+@pytest.mark.parametrize("use", ["exchange", "refresh", "redeem"])
+def test_a_secret_goes_to_no_other_host(shopify, tokens, host, use):
     with pytest.raises(NotAShop):
-        tokens.exchange("evil.com", "a.session.token")
+        getattr(tokens, use)(host, "a.token")
 
     assert shopify.requests == []
 

@@ -53,6 +53,7 @@ def close(app):
     office.db.dispose()
     office.frontdesk._db.dispose()
     office.admin.close()
+    office.tokens.close()
     office.redis.close()
 
 
@@ -205,6 +206,7 @@ def take_turns(full_environment):
         finally:
             workshop.db.dispose()
             workshop.admin.close()
+            workshop.tokens.close()
             workshop.bell.redis.close()
 
     return take

@@ -7,6 +7,8 @@ import orjson
 import pytest
 from sqlalchemy import text
 
+from app.api.described import NOTE
+
 SHOP = "northwind-trade.myshopify.com"
 OTHER = "contoso-outdoor.myshopify.com"
 BIG = 9_007_199_254_740_993  # 2^53 + 1: a float would make an even number of it
@@ -32,9 +34,20 @@ def ask(app, session_token):
 
     def get(path, shop=SHOP, method="GET"):
         headers = {"Authorization": f"Bearer {session_token(shop)}"}
-        return app.test_client().open(path, method=method, headers=headers)
+        answer = app.test_client().open(path, method=method, headers=headers)
+        if answer.mimetype == "application/json":
+            hold_against_its_schema(app, path, method, answer)
+        return answer
 
     return get
+
+
+def hold_against_its_schema(app, path, method, answer):
+    """Raises for what is missing, for what is not named there, and for a value of another kind."""
+    endpoint, _ = app.url_map.bind("").match(path.partition("?")[0], method)
+    note = getattr(app.view_functions[endpoint], NOTE, None)
+    if note is not None:
+        note.answers().load(answer.json)
 
 
 @pytest.fixture

@@ -64,6 +64,7 @@ def worker(devstore, shop, full_environment):
         thread.join()
     workshop.db.dispose()
     workshop.admin.close()
+    workshop.tokens.close()
 
 
 # -- feeds

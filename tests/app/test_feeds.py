@@ -153,6 +153,8 @@ def test_a_run_that_is_going_shows_in_its_feed_with_its_progress(ask, database):
         "complete": True,
         "progress": None,
         "eta_seconds": None,
+        "seen": 0,
+        "expected": None,
     }
 
     with database.begin() as db:

@@ -39,6 +39,7 @@ def client(environment):
     office.db.dispose()
     office.frontdesk._db.dispose()
     office.admin.close()
+    office.tokens.close()
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ FIGURES = (
     "Lookup by id",
     "Lookup by title prefix",
     "Lookup by barcode",
+    "Page /products of that shop",
     "Memory of web",
     "Memory of live",
     "Memory of bulk",

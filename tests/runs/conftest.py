@@ -54,6 +54,7 @@ def open_shop(database, redis, devstore, environment, front_door):
     for workshop in workshops:
         workshop.db.dispose()
         workshop.admin.close()
+        workshop.tokens.close()
 
 
 @pytest.fixture

@@ -39,6 +39,7 @@ def clinic_of(clinic, surroundings):
     for workshop in opened:
         workshop.db.dispose()
         workshop.admin.close()
+        workshop.tokens.close()
 
 
 class Clinic:
@@ -198,6 +199,40 @@ def test_a_missing_scope_is_an_issue_of_its_feed_until_it_is_granted(clinic):
     clinic.check()
 
     assert clinic.codes("customers") == []
+
+
+def test_a_scope_that_is_granted_is_noticed_at_once_and_ends_the_issue(clinic):
+    clinic.floor.devstore.change(clinic.floor.shop, "update_scopes", scopes=["read_products"])
+    clinic.check()
+    assert clinic.codes("customers") == ["SCOPE_MISSING"]
+
+    clinic.floor.change("update_scopes", scopes=["read_products", "read_customers"])
+    clinic.floor.turn()
+
+    assert clinic.check_what_is_due() == 1
+    assert clinic.codes("customers") == []
+    assert clinic.floor.value("SELECT scopes FROM shops") == ["read_customers", "read_products"]
+
+
+def test_what_is_asked_for_during_a_check_is_checked_again(clinic):
+    from workers import health as checks
+
+    with clinic.floor.db.begin() as db:
+        check = health.claim(db, 600.0)
+        shop = shops.find(db, clinic.workshop.vault, check.shop)
+        health.check_soon(db, shop.domain)
+
+    checks.check_shop(clinic.workshop, shop, check)
+
+    assert clinic.check_what_is_due() == 1
+    assert clinic.check_what_is_due() == 0
+
+
+def test_the_shops_own_time_zone_is_learnt(clinic):
+    clinic.check()
+
+    with clinic.floor.db.connect() as db:
+        assert shops.find(db, clinic.workshop.vault, clinic.floor.shop).time_zone == "America/New_York"
 
 
 def test_a_time_out_is_no_cure(clinic):

@@ -1,5 +1,7 @@
 """Mail about the shop itself: uninstalled, redacted, asked for a person's data."""
 
+from itertools import permutations
+
 import pytest
 
 ADA = 5001
@@ -54,6 +56,83 @@ def test_a_late_notice_from_before_a_reinstall_changes_nothing(stocked):
 
     assert stocked.turn() == {late: "superseded"}
     assert stocked.state() == "active"
+
+
+HOUR = 3_600
+UNINSTALLED = -49 * HOUR  # two days and two hours ago
+REDACTED = UNINSTALLED + 48 * HOUR
+
+
+def uninstall_notice(floor):
+    floor.send("app/uninstalled", {"id": 1}, UNINSTALLED)
+
+
+def redact_notice(floor):
+    floor.send("shop/redact", {"shop_domain": floor.shop}, REDACTED)
+
+
+def reinstall(floor):
+    from adapters import shops
+
+    with floor.db.begin() as db:
+        shops.add(db, floor.workshop.vault, floor.shop, "shpat_after_the_reinstall")
+
+
+@pytest.fixture
+def elder(stocked):
+    """A shop that was let in long ago."""
+    stocked.execute("UPDATE shops SET access_proven_at = now() - interval '60 hours', installed_at = access_proven_at")
+    return stocked
+
+
+@pytest.mark.parametrize("order", list(permutations([uninstall_notice, redact_notice, reinstall])))
+@pytest.mark.parametrize("lost", [None, uninstall_notice, redact_notice])
+def test_a_shop_that_came_back_stays_whatever_is_late_or_lost(elder, order, lost):
+    for happens in order:
+        if happens is not lost:
+            happens(elder)
+            elder.turn()
+
+    assert elder.state() == "active"
+    assert elder.value("SELECT token IS NOT NULL FROM shops WHERE domain = :shop")
+
+
+@pytest.mark.parametrize("late", [uninstall_notice, redact_notice])
+def test_a_late_notice_about_a_shop_that_came_back_erases_nothing(elder, late):
+    reinstall(elder)
+    late(elder)
+    elder.turn()
+
+    assert elder.product(1).core.title == "Mug"
+
+
+@pytest.mark.parametrize("order", list(permutations([uninstall_notice, redact_notice])))
+@pytest.mark.parametrize("lost", [None, uninstall_notice])
+def test_a_shop_that_went_for_good_is_erased_whatever_is_late_or_lost(elder, order, lost):
+    for happens in order:
+        if happens is not lost:
+            happens(elder)
+            elder.turn()
+
+    assert elder.rows("SELECT * FROM shops") == elder.rows("SELECT * FROM products") == []
+
+
+def test_a_shop_that_came_back_and_then_lost_its_access_is_erased(elder):
+    elder.execute("UPDATE shops SET access_proven_at = now() - interval '10 hours', state = 'needs_auth'")
+
+    redact_notice(elder)
+    elder.turn()
+
+    assert elder.rows("SELECT * FROM shops") == []
+
+
+def test_a_doubtful_notice_has_the_token_tried_at_once(stocked):
+    stocked.execute("INSERT INTO health (shop, next_check_at) VALUES (:shop, now() + interval '1 hour')")
+
+    uninstall_notice(stocked)
+    stocked.turn()
+
+    assert stocked.value("SELECT next_check_at < now() FROM health")
 
 
 def test_what_only_concerns_settings_is_noted(stocked):

@@ -1,0 +1,115 @@
+// The pages work without this. It copies, follows what is going on, and keeps the admin's session fresh.
+"use strict";
+
+const EVERY = 2000; // ms between two looks at what is going on
+
+document.addEventListener("DOMContentLoaded", () => {
+  forgetToken();
+  dress(document);
+  if (document.querySelector("[data-bounce]")) bounce();
+  if (inAdmin()) followInside();
+});
+
+// A session token in the address was good once; it belongs neither into bookmarks nor into the history.
+function forgetToken() {
+  const here = new URL(location.href);
+  for (const name of ["id_token", "hmac", "session", "timestamp"]) here.searchParams.delete(name);
+  if (here.href !== location.href && !document.querySelector("[data-bounce]")) history.replaceState(null, "", here);
+}
+
+function dress(root) {
+  for (const button of root.querySelectorAll("[data-copy]")) {
+    button.hidden = !navigator.clipboard;
+    button.addEventListener("click", () => copy(button));
+  }
+  for (const part of root.querySelectorAll("[data-live]")) setTimeout(() => refresh(part), EVERY);
+}
+
+async function copy(button) {
+  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  const before = button.textContent;
+  button.textContent = "Copied";
+  announce("Copied");
+  setTimeout(() => { button.textContent = before; }, 1500);
+}
+
+// What is going on is rendered by the server alone: fetch the page again and take this part out of it.
+async function refresh(part) {
+  if (!part.isConnected) return;
+  if (document.hidden) { setTimeout(() => refresh(part), EVERY); return; }
+  let fresh = null;
+  try {
+    const answer = await fetch(part.dataset.live || location.href, { headers: { Accept: "text/html" } });
+    if (answer.ok) fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+  } catch { /* a neighbour is away for a moment; look again */ }
+  if (!part.isConnected) return;
+  if (fresh === null || part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) {
+    setTimeout(() => refresh(part), EVERY);
+    return;
+  }
+  const focused = part.contains(document.activeElement) ? document.activeElement.textContent : null;
+  const said = sayings(part);
+  part.replaceWith(fresh);
+  if (focused) [...fresh.querySelectorAll("a, button")].find((one) => one.textContent === focused)?.focus();
+  for (const [name, text] of sayings(fresh)) if (said.get(name) !== text) announce(text);
+  dress(fresh.parentElement === null ? document : wrapped(fresh));
+}
+
+function wrapped(element) {
+  return { querySelectorAll: (what) => [...(element.matches(what) ? [element] : []), ...element.querySelectorAll(what)] };
+}
+
+function sayings(part) {
+  return new Map([...part.querySelectorAll("[data-announce]")].map((one) => [one.dataset.announce, one.textContent.trim()]));
+}
+
+function announce(text) {
+  document.getElementById("announce").textContent = text;
+}
+
+// Inside Shopify's admin App Bridge adds a fresh session token to every fetch, which works where cookies do not.
+function inAdmin() {
+  return "embedded" in document.documentElement.dataset && window.shopify !== undefined;
+}
+
+async function bounce() {
+  if (!window.shopify?.idToken) return;
+  const back = new URL(location.href);
+  back.searchParams.set("id_token", await window.shopify.idToken());
+  location.replace(back);
+}
+
+function followInside() {
+  document.addEventListener("click", (event) => {
+    const link = event.target.closest("a[href]");
+    const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
+    if (!link || !plain || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+    if (link.hash && link.pathname === location.pathname && link.search === location.search) return;
+    event.preventDefault();
+    visit(link.href, {});
+  });
+  document.addEventListener("submit", (event) => {
+    const form = event.target;
+    event.preventDefault();
+    const sent = new URLSearchParams(new FormData(form, event.submitter));
+    if (form.method === "post") { visit(form.action, { method: "POST", body: sent }); return; }
+    const address = new URL(form.action);
+    address.search = sent;
+    visit(address.href, {});
+  });
+  window.addEventListener("popstate", () => visit(location.href, {}, false));
+}
+
+async function visit(address, how, remember = true) {
+  document.body.setAttribute("aria-busy", "true");
+  const answer = await fetch(address, how).catch(() => null);
+  document.body.removeAttribute("aria-busy");
+  if (answer === null || !(answer.headers.get("Content-Type") || "").includes("text/html")) { location.assign(address); return; }
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  document.title = fresh.title;
+  document.body.replaceWith(fresh.body);
+  if (remember) history.pushState(null, "", answer.url);
+  dress(document);
+  document.getElementById("main")?.focus();
+  window.scrollTo(0, 0);
+}

@@ -1,0 +1,130 @@
+"""What a merchant does, in a real browser: install, watch the import, look something up, mend an issue, see green."""
+
+import re
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+SHOP = "northwind-trade.myshopify.com"
+PAGES = (
+    *("/", "/products", "/customers", "/settings", "/explain", "/explain?q=MUG-1", "/explain?q=5917633347819"),
+    *("/products/lookup", "/products/lookup?q=MUG-1", "/products/lookup?q=nothing-like-it", "/products/lookup?q=Mug"),
+    *("/customers/lookup", "/customers/lookup?q=ada%40biller.example", "/products/issues", "/customers/issues"),
+    *("/products/issues?code=SKU_MISSING", "/products/activity", "/customers/activity", "/products/runs"),
+    *("/products/runs/1", "/nowhere"),
+)
+
+
+@pytest.fixture
+def store(devstore):
+    """A small, clean store with one mistake in it: a variant without a SKU."""
+    devstore.open_shop(SHOP, products=0, customers=0)
+    for n in range(1, 61):
+        devstore.change(SHOP, "create_product", title=f"Mug {n}", variants=[{"sku": f"MUG-{n}", "price": "9.90"}])
+    devstore.change(SHOP, "create_product", id=7356521840875, title="Cup", variants=[{"sku": "", "price": "4.50"}])
+    devstore.change(SHOP, "create_customer", **ADA)
+    return devstore
+
+
+ADA = {
+    "first_name": "Ada",
+    "last_name": "Byron",
+    "email": "ada@biller.example",
+    "tags": ["b2b"],
+    "addresses": [{"address1": "1 High Street", "city": "Leeds"}],
+}
+
+
+@pytest.fixture
+def workers(start):
+    for role in ("live", "bulk", "clock"):
+        start("workers", role)
+
+
+@pytest.fixture
+def surroundings(surroundings):
+    return surroundings | {"RECONCILE_SECONDS": "30", "COMPLETE_RUN_SECONDS": "3600"}
+
+
+@pytest.fixture
+def open_browser(chromium):
+    """open_browser(**of the context) → a page whose every error fails the test."""
+    contexts = []
+
+    def open_one(**wanted):
+        context = chromium.new_context(**wanted)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: errors.append(str(error)))
+        page.on("console", lambda told: told.type == "error" and errors.append(told.text))
+        return page
+
+    errors = []
+    yield open_one
+    for context in contexts:
+        context.close()
+    assert [error for error in errors if "status of 404" not in error and "status of 401" not in error] == []
+
+
+@pytest.mark.timeout(180)
+def test_from_install_to_green(store, web, workers, open_browser):
+    store.settings(SHOP, bucket=300, restore_rate=30)  # slow enough to watch
+    page = open_browser()
+    page.goto(f"{store.url}/{SHOP}/admin/apps/data-sync")
+    app = page.frame_locator("iframe")
+    expect(app.get_by_role("heading", name="Data sync")).to_be_visible()
+
+    # the import, across a reload of the whole admin
+    app.get_by_role("link", name="Product sync", exact=True).first.click()
+    expect(app.get_by_role("progressbar")).to_be_visible(timeout=20_000)
+    expect(app.get_by_text(re.compile(r"\d+ of 61 read"))).to_be_visible(timeout=20_000)
+    app.get_by_role("button", name="Refresh").click()
+    expect(app.get_by_text("A run is going already.")).to_be_visible()
+    store.settings(SHOP, bucket=2000, restore_rate=100)
+    expect(app.get_by_text("Amber: issues found")).to_be_visible(timeout=60_000)
+    expect(app.get_by_text("61", exact=True).first).to_be_visible()
+
+    # a lookup
+    app.get_by_role("searchbox").fill("MUG-7")
+    app.get_by_role("button", name="Look up").click()
+    expect(app.get_by_text("Mug 7", exact=True).first).to_be_visible()
+    expect(app.locator("pre").first).to_contain_text('"sku": "MUG-7"')
+
+    # the issue, mended in Shopify
+    app.get_by_role("link", name="Issues").click()
+    expect(app.get_by_text("The variant has no SKU").first).to_be_visible()
+    edit = app.get_by_role("link", name=re.compile("in Shopify")).first
+    assert edit.get_attribute("href").endswith("/products/7356521840875")
+    (cup,) = [product for product in store.truth(SHOP)["products"] if product["title"] == "Cup"]
+    variant = cup["variants"][0]["id"]
+    store.change(SHOP, "edit_variant", id=variant, sku="CUP-1")
+    app.get_by_role("link", name="Overview").click()
+    expect(green(app, page)).to_be_visible(timeout=30_000)
+
+
+def green(app, page):
+    """The webhook is under way: look again, as a person would."""
+    for _ in range(40):
+        if app.get_by_text("Green: synchronising").count():
+            break
+        page.wait_for_timeout(250)
+        app.get_by_role("link", name="Overview").click()
+    return app.get_by_text("Green: synchronising")
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("wanted", [(1280, "light"), (375, "dark")], ids=["desk", "phone in the dark"])
+def test_every_page_is_for_everybody(store, web, workers, open_browser, until, journey, wanted):
+    """WCAG 2.2 AA as far as axe can tell, and nothing that has to be scrolled sideways."""
+    width, scheme = wanted
+    page = open_browser(viewport={"width": width, "height": 800}, color_scheme=scheme)
+    page.goto(f"{store.url}/{SHOP}/admin/apps/data-sync?plain=1")
+    until(lambda: journey.value("SELECT count(*) FROM runs WHERE state = 'finished'") >= 2)
+    flaws = {}
+    for path in PAGES:
+        page.goto(web + path)
+        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+        flaws |= {f"{path}: {v['id']}": [n["html"][:120] for n in v["nodes"]] for v in found.response["violations"]}
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+    assert flaws == {}
