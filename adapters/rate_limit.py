@@ -10,8 +10,8 @@ from typing import Any
 
 import redis
 
-PER_SECOND = 50
-BURST = 200
+PER_SECOND = 200
+BURST = 2_000
 REDIS_REST = 5.0  # seconds without asking a Redis that failed: each try may cost a time-out
 
 _TAKE = """

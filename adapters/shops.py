@@ -204,13 +204,15 @@ def uninstall(db: Connection, domain: str, at: datetime) -> bool:
 def is_proven_since(db: Connection, domain: str, at: datetime, *, needs_auth_at: datetime) -> bool:
     """Whether Shopify has granted access after `at`; where that access was lost again, after `needs_auth_at`.
 
-    Nobody can erase or uninstall the shop before this transaction ends.
+    A lasting token was brought by somebody, not granted by Shopify: it counts like access that was lost again. Nobody
+    can erase or uninstall the shop before this transaction ends.
     """
-    statement = text("SELECT state, access_proven_at FROM shops WHERE domain = :domain FOR UPDATE")
+    statement = text("""SELECT state = 'active' AND token_expires_at IS NOT NULL AS is_granted, state, access_proven_at
+                        FROM shops WHERE domain = :domain FOR UPDATE""")
     row = db.execute(statement, {"domain": domain}).one_or_none()
     if row is None or row.state == "uninstalled":
         return False
-    return bool(row.access_proven_at > (at if row.state == "active" else needs_auth_at))
+    return bool(row.access_proven_at > (at if row.is_granted else needs_auth_at))
 
 
 _MAY_PROBE = text("""

@@ -8,6 +8,7 @@ down_revision = "0005"
 
 def upgrade() -> None:
     op.execute(ACCESS)
+    op.execute("UPDATE shops SET access_proven_at = installed_at")
 
 
 # `access_proven_at`: Shopify granted a token then, so an older notice of removal speaks of an earlier life of the app.

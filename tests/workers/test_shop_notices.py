@@ -206,6 +206,14 @@ def test_a_shops_redaction_erases_all_of_it_and_of_no_other(stocked, other):
     assert other.product(1).core.title == "Mug"
 
 
+def test_a_lasting_token_is_no_proof_against_a_redaction(stocked):
+    """Somebody brought it; that Shopify asks for the redaction says that the app was removed since."""
+    sent = stocked.send("shop/redact", {"shop_domain": stocked.shop})
+
+    assert stocked.turn() == {sent: "applied"}
+    assert stocked.rows("SELECT * FROM products WHERE shop = :shop") == []
+
+
 def test_mail_after_a_shops_redaction_brings_nothing_back(stocked):
     stocked.change("uninstall")
     stocked.send("shop/redact", {"shop_domain": stocked.shop})
