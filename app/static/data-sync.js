@@ -6,6 +6,7 @@ const EVERY = 2000; // ms between two looks at what is going on
 document.addEventListener("DOMContentLoaded", () => {
   forgetToken();
   dress(document);
+  setInterval(follow, EVERY);
   if (document.querySelector("[data-bounce]")) bounce();
   if (inAdmin()) followInside();
 });
@@ -22,7 +23,6 @@ function dress(root) {
     button.hidden = !navigator.clipboard;
     button.addEventListener("click", () => copy(button));
   }
-  for (const part of root.querySelectorAll("[data-live]")) setTimeout(() => refresh(part), EVERY);
 }
 
 async function copy(button) {
@@ -33,30 +33,36 @@ async function copy(button) {
   setTimeout(() => { button.textContent = before; }, 1500);
 }
 
-// What is going on is rendered by the server alone: fetch the page again and take this part out of it.
-async function refresh(part) {
-  if (!part.isConnected) return;
-  if (document.hidden) { setTimeout(() => refresh(part), EVERY); return; }
-  let fresh = null;
+// What is going on is rendered by the server alone: fetch the page again and take these parts out of it.
+let following = false;
+
+async function follow() {
+  const parts = [...document.querySelectorAll("[data-live]")].filter((part) => !beingTypedIn(part));
+  if (following || document.hidden || parts.length === 0) return;
+  following = true;
   try {
-    const answer = await fetch(part.dataset.live || location.href, { headers: { Accept: "text/html" } });
-    if (answer.ok) fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
+    for (const address of new Set(parts.map((part) => part.dataset.live))) {
+      const answer = await fetch(address || location.href, { headers: { Accept: "text/html" } });
+      if (!answer.ok) continue;
+      const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+      for (const part of parts) if (part.dataset.live === address) swap(part, fresh.getElementById(part.id));
+    }
   } catch { /* a neighbour is away for a moment; look again */ }
-  if (!part.isConnected) return;
-  if (fresh === null || part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select")) {
-    setTimeout(() => refresh(part), EVERY);
-    return;
-  }
+  following = false;
+}
+
+function beingTypedIn(part) {
+  return part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
+}
+
+function swap(part, fresh) {
+  if (!part.isConnected || fresh === null || beingTypedIn(part)) return;
   const focused = part.contains(document.activeElement) ? document.activeElement.textContent : null;
   const said = sayings(part);
   part.replaceWith(fresh);
   if (focused) [...fresh.querySelectorAll("a, button")].find((one) => one.textContent === focused)?.focus();
   for (const [name, text] of sayings(fresh)) if (said.get(name) !== text) announce(text);
-  dress(fresh.parentElement === null ? document : wrapped(fresh));
-}
-
-function wrapped(element) {
-  return { querySelectorAll: (what) => [...(element.matches(what) ? [element] : []), ...element.querySelectorAll(what)] };
+  dress(fresh);
 }
 
 function sayings(part) {
