@@ -2,14 +2,18 @@
 PYTHON ?= python3
 IN = .venv/bin/
 
-.PHONY: help demo test test-long check bench up clean runtime tools
+.PHONY: help demo gameday test test-long check bench up clean runtime tools
 
 help:
 	@echo "make demo       a whole shop and its app on this machine, webhooks lost and doubled (ONCE=1: bounded, no terminal)"
+	@echo "make gameday    rehearse an outage, a rotated secret, poison, and a bug with its replay (ONCE=1: without a terminal)"
 	@echo "make test       every test but the long ones          make test-long   those"
 	@echo "make check      style, types, import directions       make bench       figures"
 	@echo "make up         the app's processes, with DATABASE_URL, REDIS_URL and the rest of the environment"
 	@echo "make clean      remove whatever these have made"
+
+gameday: tools
+	@exec $(IN)python -m devstore.gameday
 
 demo: tools
 	@exec $(IN)python -m devstore.demo

@@ -11,6 +11,7 @@ from cryptography.fernet import Fernet
 from environs import Env, EnvError
 
 APP_ENVS = ("production", "development", "test")
+PROXIED = ("proxy",)
 LOCAL_HOSTS = ("127.0.0.1", "localhost", "[::1]", "::1")
 
 
@@ -26,6 +27,11 @@ class OpsUser:
     name: str
     role: str
     password_hash: str = field(repr=False)
+
+    @property
+    def has_password(self) -> bool:
+        """A Werkzeug hash has `$` in it; the word `proxy` in its place is for who signs in elsewhere."""
+        return "$" in self.password_hash
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +60,10 @@ class Settings:
     max_body_bytes: int
     smtp_url: str | None = field(default=None, repr=False)
     mail_from: str | None = None
+    alert_mail: str | None = None
+    alert_url: str | None = field(default=None, repr=False)
+    ops_proxy_header: str | None = None
+    ops_proxy_secret: str | None = field(default=None, repr=False)
 
     @property
     def shopify_api_secret(self) -> str:
@@ -90,9 +100,17 @@ def read_settings(environ: dict[str, str] | None = None) -> Settings:
         max_body_bytes=reader.take("MAX_BODY_BYTES", str(10 * 1024 * 1024), lambda v: _number(v, 1024, 1 << 30)),
         smtp_url=reader.take("SMTP_URL", "", _smtp_url),
         mail_from=reader.take("MAIL_FROM", "", _mail_address),
+        alert_mail=reader.take("ALERT_MAIL", "", _mail_address),
+        alert_url=reader.take("ALERT_URL", "", lambda v: _alert_url(v, local)),
+        ops_proxy_header=reader.take("OPS_PROXY_HEADER", "", _header_name),
+        ops_proxy_secret=reader.take("OPS_PROXY_SECRET", "", lambda v: _secret_key(v) if v else None),
     )
+    if settings.alert_mail and not settings.smtp_url:
+        reader.problems.append(f"  SMTP_URL is not set, but ALERT_MAIL is: {HELP['SMTP_URL']}")
     if settings.smtp_url and not settings.mail_from:
         reader.problems.append(f"  MAIL_FROM is not set, but SMTP_URL is: {HELP['MAIL_FROM']}")
+    if settings.ops_proxy_header and not settings.ops_proxy_secret:
+        reader.problems.append(f"  OPS_PROXY_SECRET is not set, but OPS_PROXY_HEADER is: {HELP['OPS_PROXY_SECRET']}")
     if reader.problems:
         raise BadSettings("\n".join(reader.problems))
     return settings
@@ -148,7 +166,8 @@ HELP = {
     "SECRET_KEY": "at least 32 random characters: python3 -c 'import secrets; print(secrets.token_urlsafe(48))'",
     "ENCRYPTION_KEYS": "Fernet keys, comma-separated, newest first: "
     "python3 -c 'import base64, os; print(base64.urlsafe_b64encode(os.urandom(32)).decode())'",
-    "OPS_USERS": "name:role:hash, space-separated, role viewer or operator, hash from `flask ops hash-password`",
+    "OPS_USERS": "name:role:hash, space-separated, role viewer or operator, hash from `flask ops hash-password`, or "
+    "the word proxy for who has no password here and is named by OPS_PROXY_HEADER",
     "RECONCILE_SECONDS": "seconds between two runs of a feed, 600 for every ten minutes",
     "COMPLETE_RUN_SECONDS": "seconds between two complete runs of a feed, 3600 for hourly",
     "BULK_RUN_RECORDS": "the size of a feed above which a complete run asks for a bulk operation",
@@ -158,7 +177,12 @@ HELP = {
     "MAX_BODY_BYTES": "the largest webhook body taken, in bytes",
     "SMTP_URL": "the mail server for notices, for example smtp://user:password@mail.example.com:587 (STARTTLS) or "
     "smtps://…:465; or nothing, then nobody is told by mail",
+    "OPS_PROXY_HEADER": "the header in which a proxy in front of /ops names who has signed in there, for example "
+    "X-Forwarded-User; or nothing",
+    "OPS_PROXY_SECRET": "at least 32 random characters, which that proxy sends along as X-Ops-Proxy-Secret",
     "MAIL_FROM": "the address that notices come from, for example data-sync@example.com",
+    "ALERT_MAIL": "whom to mail when deliveries die, wait too long or are missed, for example oncall@example.com",
+    "ALERT_URL": "where to post the same, signed, for example https://alerts.example.com/data-sync",
 }
 
 
@@ -243,10 +267,17 @@ def _ops_users(text: str) -> tuple[OpsUser, ...]:
     for word in text.split():
         name, _, rest = word.partition(":")
         role, _, password_hash = rest.partition(":")
-        if not name or role not in ("viewer", "operator") or "$" not in password_hash:
+        user = OpsUser(name, role, password_hash)
+        if not name or role not in ("viewer", "operator") or not (user.has_password or password_hash in PROXIED):
             raise ValueError("has a user who is not name:role:hash")
-        users.append(OpsUser(name, role, password_hash))
+        users.append(user)
     return tuple(users)
+
+
+def _header_name(text: str) -> str | None:
+    if text and not re.fullmatch(r"[A-Za-z][A-Za-z0-9-]{0,63}", text):
+        raise ValueError("is not a header's name")
+    return text or None
 
 
 def _dsn(text: str) -> str | None:
@@ -259,6 +290,13 @@ def _smtp_url(text: str) -> str | None:
     url = urlsplit(text)
     if text and (url.scheme not in ("smtp", "smtps") or not url.hostname or url.port == 0):
         raise ValueError("is not a mail server's address")
+    return text or None
+
+
+def _alert_url(text: str, local: bool) -> str | None:
+    url = urlsplit(text)
+    if text and not (url.hostname and (url.scheme == "https" or (url.scheme == "http" and local))):
+        raise ValueError("is not an https address")
     return text or None
 
 

@@ -26,14 +26,18 @@ class AdminClient:
         sleep: Callable[[float], None] = time.sleep,
         *,
         another_token: Callable[[str, str], str | None] = lambda _shop, _token: None,
+        spent: Callable[[float], None] = lambda _points: None,
     ) -> None:
-        """`another_token(shop, token)` is asked when that token was refused: a long read may outlive the one it has."""
+        """`another_token(shop, token)` is asked when that token was refused: a long read may outlive the one it has.
+        `spent` is told the points that each answer has cost.
+        """
         self._wire = Wire(origin, limits)
         self._path = f"/admin/api/{version}/graphql.json"
         self._budget = budget
         self._breaker = breaker
         self._sleep = sleep
         self._another_token = another_token
+        self._spent = spent
 
     def query(
         self,
@@ -87,6 +91,7 @@ class AdminClient:
         self._breaker.answered(shop)
         answer = answers.read(shop, content)
         self._budget.report(shop, answers.throttle_status(answer))
+        self._spent(answers.points(answer))
         return answers.data(shop, answer)
 
     def _post(self, shop: str, token: str, body: Mapping[str, Any]) -> bytes:

@@ -66,6 +66,12 @@ def throttle_status(answer: Mapping[str, Any]) -> Mapping[str, Any]:
     return _inside(_cost(answer), "throttleStatus")
 
 
+def points(answer: Mapping[str, Any]) -> float:
+    """What the query has cost; 0 when Shopify does not say."""
+    cost = _cost(answer).get("actualQueryCost")
+    return float(cost) if isinstance(cost, int | float) and cost > 0 else 0.0
+
+
 def _parse(content: bytes) -> Any:
     try:
         return orjson.loads(content)

@@ -134,3 +134,22 @@ def _read(status: Mapping[str, Any], now: float) -> Bucket | None:
 
 def _key(shop: str) -> str:
     return f"budget:{shop}"
+
+
+def smallest_share(client: "redis.Redis") -> float | None:
+    """Of the shops heard from lately, the smallest share of its points that one has left; None if there is none.
+
+    Asks about each of them: for a look now and then, not for a scrape. May raise RedisError.
+    """
+    keys = list(client.scan_iter(_key("*"), count=1_000))
+    now = time.time()  # Redis' own, give or take the difference between two clocks
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.hmget(key, ["available", "maximum", "rate", "at"])
+        told = pipe.execute()
+    shares = []
+    for values in told:
+        if None not in values:
+            available, maximum, rate, at = map(float, values)
+            shares.append(Bucket(available, maximum, rate, at).level(now) / maximum)
+    return min(shares, default=None)

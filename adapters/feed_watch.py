@@ -38,13 +38,13 @@ _WATCHED = text("""
     CROSS JOIN (VALUES ('products'), ('customers')) AS kind (feed)
     LEFT JOIN feeds f ON f.shop = s.domain AND f.feed = kind.feed
     LEFT JOIN feed_watch w ON w.shop = s.domain AND w.feed = kind.feed
-    WHERE (s.notify_mail IS NOT NULL OR s.notify_url IS NOT NULL) AND s.state <> 'uninstalled'
+    WHERE (:everybody OR s.notify_mail IS NOT NULL OR s.notify_url IS NOT NULL) AND s.state <> 'uninstalled'
 """)
 
 
-def watched(db: Connection, every: timedelta) -> list[Watched]:
-    """All feeds of shops that want to be told. `every` is the interval of shops without one of their own."""
-    return [_watched(row, every) for row in db.execute(_WATCHED)]
+def watched(db: Connection, every: timedelta, *, everybody: bool = False) -> list[Watched]:
+    """All feeds of shops that want to be told, or of all. `every` is the interval of shops without one of their own."""
+    return [_watched(row, every) for row in db.execute(_WATCHED, {"everybody": everybody})]
 
 
 def _watched(row: Any, every: timedelta) -> Watched:

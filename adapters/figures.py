@@ -15,28 +15,32 @@ import orjson
 import redis
 
 KEY = "figures"
+SIZES = (1.0, 2.0, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0)
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 15.0, 60.0, 300.0, 1800.0, 86400.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """A figure's name, its help, its labels, and whether it is a histogram of seconds."""
+    """A figure's name, its help and its labels. `bounds` of a histogram's buckets; none for a plain figure."""
 
     name: str
     help: str
     labels: tuple[str, ...] = ()
-    histogram: bool = False
+    bounds: tuple[float, ...] = ()
 
 
 INGRESS = Meaning("ingress", "Webhook requests by topic and answer", ("topic", "answer"))
 COPIES = Meaning("ingress_copies", "Deliveries that had been stored before")
-ACKNOWLEDGED = Meaning("acknowledgement_seconds", "From request to 200", histogram=True)
+ACKNOWLEDGED = Meaning("acknowledgement_seconds", "From request to 200", bounds=BOUNDS)
 OUTCOMES = Meaning("outcomes", "Deliveries closed, by feed and outcome", ("feed", "outcome"))
-TURNS = Meaning("turn_seconds", "How long a turn took, by lane", ("lane",), histogram=True)
-FRESHNESS = Meaning("freshness_seconds", "From Shopify's trigger to the mirror, by feed", ("feed",), histogram=True)
+TURNS = Meaning("turn_seconds", "How long a turn took, by lane", ("lane",), BOUNDS)
+TURN_SIZES = Meaning("turn_deliveries", "How many deliveries a turn took, by lane", ("lane",), SIZES)
+FRESHNESS = Meaning("freshness_seconds", "From Shopify's trigger to the mirror, by feed", ("feed",), BOUNDS)
 SECRETS = Meaning("signatures", "Signatures verified, by the secret's age: 0 is the current one", ("secret",))
+POINTS = Meaning("api_points", "Points of Shopify's Admin API that queries have cost")
 MEANINGS: Mapping[str, Meaning] = {
-    meaning.name: meaning for meaning in (INGRESS, COPIES, ACKNOWLEDGED, OUTCOMES, TURNS, FRESHNESS, SECRETS)
+    meaning.name: meaning
+    for meaning in (INGRESS, COPIES, ACKNOWLEDGED, OUTCOMES, TURNS, TURN_SIZES, FRESHNESS, SECRETS, POINTS)
 }
 
 
@@ -51,10 +55,10 @@ class Figures:
     def count(self, meaning: Meaning, *labels: str, by: float = 1) -> None:
         self._add({_field(meaning, "", labels): by})
 
-    def time(self, meaning: Meaning, seconds: float, *labels: str) -> None:
-        """Note one duration: the bucket it falls into, and the sum."""
-        bucket = bisect_left(BOUNDS, seconds)
-        self._add({_field(meaning, str(bucket), labels): 1, _field(meaning, "sum", labels): max(seconds, 0.0)})
+    def time(self, meaning: Meaning, amount: float, *labels: str) -> None:
+        """Note one duration or size: the bucket it falls into, and the sum."""
+        bucket = bisect_left(meaning.bounds, amount)
+        self._add({_field(meaning, str(bucket), labels): 1, _field(meaning, "sum", labels): max(amount, 0.0)})
 
     def _add(self, amounts: Mapping[str, float]) -> None:
         with self._lock:

@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 import structlog
 from sqlalchemy import Engine
@@ -35,13 +35,20 @@ class NotStored(Exception):
     """Postgres did not take it in time. Whoever brought it must bring it again."""
 
 
+class Gathering(Protocol):
+    """What adds up in this process, and is given to Redis now and then by the thread that rings."""
+
+    def hand_over(self) -> None: ...
+
+
 class FrontDesk:
     """Starts its two threads when it opens, with the first request: a process which forks after import loses none."""
 
-    def __init__(self, db: Engine, bell: Bell, figures: Figures) -> None:
+    def __init__(self, db: Engine, bell: Bell, figures: Figures, *gathering: Gathering) -> None:
         self._db = db
         self._bell = bell
         self._figures = figures
+        self._gathering: tuple[Gathering, ...] = (figures, *gathering)
         self._arrivals: queue.SimpleQueue[tuple[Arrival, Future[bool]]] = queue.SimpleQueue()
         self._stored: queue.SimpleQueue[tuple[Arrival, bool]] = queue.SimpleQueue()
         self._start = threading.Lock()
@@ -177,7 +184,8 @@ class FrontDesk:
                 inbox.count_copies(db, keys)
 
     def _hand_over(self, _stored: Sequence[tuple[Arrival, bool]]) -> None:
-        self._figures.hand_over()
+        for one in self._gathering:
+            one.hand_over()
 
     def _attempt(self, duty: Callable[[Sequence[T]], None], what: Sequence[T]) -> bool:
         try:

@@ -1,7 +1,7 @@
 """The inbox: every delivery that was received, and what became of it. 200 means: it is in this table."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,20 @@ from sqlalchemy import Connection, RowMapping, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import BigInteger, Double, LargeBinary, Text
 
-from domain.deliveries import Verdict, Waiting
+from adapters import attempts
+from adapters.chosen import SEARCH_BOUND, SEARCHED, Filter, condition_of, is_bounded
+from adapters.identities import UNIDENTIFIED, count_identifiable, identify
+from domain.deliveries import Outcome, Verdict, Waiting
+from domain.fingerprints import error_class
+
+__all__ = [
+    "SEARCH_BOUND",
+    "Filter",
+    "condition_of",
+    "count_identifiable",
+    "identify",
+    "is_bounded",
+]  # read with the rest
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +110,8 @@ def count_copies(db: Connection, keys: Sequence[tuple[str, str]]) -> None:
 
 
 _PEEK = text("""
-    SELECT id, topic, feed, resource_id, source, attempts, changed_at, triggered_at, received_at, body_bytes, run
+    SELECT id, topic, feed, resource_id, source, attempts, changed_at, triggered_at, received_at, body_bytes, run,
+           replay, coalesce((SELECT refreshed FROM replays WHERE replays.id = deliveries.replay), false) AS refreshed
     FROM deliveries
     WHERE lane = :lane AND shop = :shop AND state = 'waiting' AND next_attempt_at <= now()
     ORDER BY next_attempt_at, id
@@ -131,9 +145,11 @@ def lock(db: Connection, ids: Iterable[int]) -> set[int]:
 
 
 _CLOSE = text("""
-    UPDATE deliveries SET state = 'closed', outcome = v.outcome, reason = v.reason, closed_at = now()
+    UPDATE deliveries SET state = 'closed', outcome = v.outcome, reason = v.reason, closed_at = now(),
+           fingerprint = CASE WHEN v.outcome = 'dead' THEN NULL ELSE fingerprint END
     FROM unnest(:ids, :outcomes, :reasons) AS v(id, outcome, reason)
     WHERE deliveries.id = v.id AND deliveries.state = 'waiting'
+    RETURNING deliveries.id, attempts + 1 AS n
 """).bindparams(
     bindparam("ids", type_=ARRAY(BigInteger)),
     bindparam("outcomes", type_=ARRAY(Text)),
@@ -142,15 +158,22 @@ _CLOSE = text("""
 
 
 def close(db: Connection, verdicts: Mapping[int, Verdict]) -> None:
-    """Give each delivery its one outcome, in the transaction that wrote what it meant."""
-    if verdicts:
-        ids = sorted(verdicts)
-        columns = {
-            "ids": ids,
-            "outcomes": [verdicts[i].outcome.value for i in ids],
-            "reasons": [verdicts[i].reason for i in ids],
-        }
-        db.execute(_CLOSE, columns)
+    """Give each delivery its one outcome, in the transaction that wrote what it meant.
+
+    Who dies leaves what the attempt said. Its group is found later, by a duty: a flood of poison must not make every
+    turn wait for the one row of its group.
+    """
+    if not verdicts:
+        return
+    ids = sorted(verdicts)
+    columns = {
+        "ids": ids,
+        "outcomes": [verdicts[i].outcome.value for i in ids],
+        "reasons": [verdicts[i].reason for i in ids],
+    }
+    closed = {row.id: row.n for row in db.execute(_CLOSE, columns)}
+    dead = {i: verdicts[i].reason or "" for i in closed if verdicts[i].outcome is Outcome.DEAD}
+    attempts.note(db, [attempts.Failed(i, closed[i], reason, error_class(reason)) for i, reason in dead.items()])
 
 
 _POSTPONE = text("""
@@ -158,13 +181,22 @@ _POSTPONE = text("""
     SET attempts = attempts + :counts, next_attempt_at = now() + make_interval(secs => v.seconds), reason = :reason
     FROM unnest(:ids, :seconds) AS v(id, seconds)
     WHERE deliveries.id = v.id AND state = 'waiting'
+    RETURNING deliveries.id, attempts AS n
 """).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("seconds", type_=ARRAY(Double)))
 
 
-def postpone(db: Connection, pauses: Mapping[int, float], reason: str, *, counts: bool) -> None:
-    """Leave these waiting for so many seconds each. `counts`: it was an attempt that failed, not a mere wait."""
+def postpone(
+    db: Connection, pauses: Mapping[int, float], reason: str, *, counts: bool, error: str | None = None
+) -> None:
+    """Leave these waiting for so many seconds each. `counts`: it was an attempt that failed, not a mere wait.
+
+    `error` is its class. What an attempt said is kept beside the delivery; a mere wait has said nothing.
+    """
     ids = sorted(pauses)
-    db.execute(_POSTPONE, {"ids": ids, "seconds": [pauses[i] for i in ids], "reason": reason, "counts": int(counts)})
+    values = {"ids": ids, "seconds": [pauses[i] for i in ids], "reason": reason, "counts": int(counts)}
+    postponed = db.execute(_POSTPONE, values).all()
+    if counts:
+        attempts.note(db, [attempts.Failed(row.id, row.n, reason, error) for row in postponed])
 
 
 _ASKED = text("""
@@ -248,9 +280,15 @@ def count_webhooks(db: Connection, shop: str, since: datetime) -> int:
     return int(db.execute(statement, {"shop": shop, "since": since}).scalar_one())
 
 
-_HISTORY = text("""
-    SELECT * FROM deliveries WHERE shop = :shop AND feed = :feed AND resource_id = :id ORDER BY id DESC LIMIT :most
-""")
+SHOWN = (
+    *("id", "shop", "topic", "feed", "resource_id", "webhook_id", "source", "lane", "state", "outcome", "reason"),
+    *("attempts", "copies", "triggered_at", "received_at", "closed_at"),
+)
+_SHOWN = ", ".join(SHOWN)
+_HISTORY = text(f"""
+    SELECT {_SHOWN} FROM deliveries
+    WHERE shop = :shop AND feed = :feed AND resource_id = :id ORDER BY id DESC LIMIT :most
+""")  # noqa: S608 — names of ours
 
 
 def history(db: Connection, shop: str, feed: str, resource_id: int, most: int = 20) -> list[dict[str, Any]]:
@@ -259,91 +297,103 @@ def history(db: Connection, shop: str, feed: str, resource_id: int, most: int = 
     return [as_json(row) for row in rows]
 
 
-SHOWN = (
-    *("id", "shop", "topic", "feed", "resource_id", "webhook_id", "source", "lane", "state", "outcome", "reason"),
-    *("attempts", "copies", "triggered_at", "received_at", "closed_at"),
-)
-
-
 def as_json(row: RowMapping) -> dict[str, Any]:
     """A delivery as every screen, command and answer shows it."""
     return {name: row[name] for name in SHOWN}
 
 
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """Which deliveries. The same words on every screen and in every command."""
-
-    shop: str | None = None
-    topic: str | None = None
-    outcome: str | None = None
-    error: str | None = None
-    since: datetime | None = None
-    until: datetime | None = None
-    resource: int | None = None
-    id: int | None = None
+LISTED = (*SHOWN, "fingerprint", "replay")
+DETAILS = (*LISTED, "event_id", "api_version", "secret", "run", "changed_at", "next_attempt_at", "body_bytes")
 
 
-_CONDITIONS = {
-    "shop": "shop = :shop",
-    "topic": "topic = :topic",
-    "outcome": "outcome = :outcome",
-    "error": "position(lower(:error) in lower(reason)) > 0",
-    "since": "received_at >= :since",
-    "until": "received_at < :until",
-    "resource": "resource_id = :resource",
-    "id": "id = :id",
-}
+def select(
+    db: Connection, chosen: Filter, most: int = 100, *, before: int | None = None, details: bool = False
+) -> list[dict[str, Any]]:
+    """Deliveries that match, newest first; the next page is what comes `before` the last one's id."""
+    where, values = condition_of(chosen)
+    columns = ", ".join(DETAILS if details else LISTED)
+    older = "AND id < :before" if before is not None else ""
+    statement = text(f"""
+        SELECT {columns} FROM deliveries WHERE {where} {older} ORDER BY id DESC LIMIT :most
+    """)  # noqa: S608 — names and conditions of ours, values bound
+    values |= {"most": most} | ({"before": before} if before is not None else {})
+    return [dict(row) for row in db.execute(statement, values).mappings()]
 
 
-def _where(chosen: Filter) -> tuple[str, dict[str, Any]]:
-    """`waiting` is a state, not an outcome, but a person who filters by it means what they say."""
-    values = {name: getattr(chosen, name) for name in _CONDITIONS if getattr(chosen, name) is not None}
-    conditions = [_CONDITIONS[name] for name in values]
-    if values.get("outcome") == "waiting":
-        conditions = [c for c in conditions if not c.startswith("outcome")] + ["state = 'waiting'"]
-        del values["outcome"]
-    return " AND ".join(conditions) or "true", values
+def count(db: Connection, chosen: Filter, most: int = 100_001) -> int:
+    """How many match; at least `most` if it says `most`."""
+    where, values = condition_of(chosen)
+    statement = text(f"""
+        SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE {where} LIMIT :most) AS found
+    """)  # noqa: S608 — conditions of ours, values bound
+    return int(db.execute(statement, values | {"most": most}).scalar_one())
 
 
-def select(db: Connection, chosen: Filter, most: int = 100) -> list[dict[str, Any]]:
-    """Deliveries that match, newest first."""
-    where, values = _where(chosen)
-    query = f"SELECT * FROM deliveries WHERE {where} ORDER BY id DESC LIMIT :most"  # noqa: S608 — conditions of ours
-    statement = text(query)
-    return [as_json(row) for row in db.execute(statement, values | {"most": most}).mappings()]
+def frozen(db: Connection, chosen: Filter) -> Filter:
+    """The same deliveries whenever it is asked again: what arrives later is not among them."""
+    newest = int(db.execute(text("SELECT coalesce(max(id), 0) FROM deliveries")).scalar_one())
+    first = max(newest - SEARCHED, 0) + 1 if is_bounded(chosen) else chosen.id_from
+    return replace(chosen, id_from=first, id_upto=newest if chosen.id_upto is None else min(chosen.id_upto, newest))
 
 
 # What has no resource has nothing that a turn could be about.
 _REOPENABLE = "state = 'closed' AND feed IS NOT NULL AND resource_id IS NOT NULL"
+REPLAYABLE = f"(({_REOPENABLE}) OR ({UNIDENTIFIED}))"
 
 
 def forecast(db: Connection, chosen: Filter) -> dict[str, int]:
     """How many deliveries a replay would reopen, by today's outcome."""
-    where, values = _where(chosen)
+    where, values = condition_of(chosen)
     statement = text(f"""
-        SELECT outcome, count(*) AS n FROM deliveries WHERE {where} AND {_REOPENABLE} GROUP BY outcome
+        SELECT outcome, count(*) AS n FROM deliveries WHERE {where} AND {REPLAYABLE} GROUP BY outcome
     """)  # noqa: S608 — conditions of ours, values bound
     return {row.outcome: row.n for row in db.execute(statement, values)}
 
 
-def reopen(db: Connection, chosen: Filter) -> int:
+# Nothing is overwritten: how each had closed stands among its attempts.
+_KEEP_OUTCOME = """
+    kept AS (INSERT INTO attempts (delivery, at, outcome, sentence)
+             SELECT id, coalesce(closed_at, now()), outcome, coalesce(reason, outcome) FROM chosen)
+"""
+
+
+def reopen(db: Connection, chosen: Filter, *, replay: int | None = None) -> int:
     """A replay: closed deliveries wait again, in the lane that never delays live mail. The count is returned.
 
-    A dead delivery without a body of its own (a customer's is never kept) is a signal again, and Shopify is asked.
+    A dead delivery without a body of its own (a customer's is never kept) is a signal again, and Shopify is asked. One
+    without an id must be identified first. All keep the group of failures they belonged to.
     """
-    where, values = _where(chosen)
+    where, values = condition_of(chosen)
     statement = text(f"""
+        WITH chosen AS (SELECT id, outcome, reason, closed_at FROM deliveries WHERE {where} AND {_REOPENABLE}
+                        ORDER BY id FOR UPDATE),
+             {_KEEP_OUTCOME}
         UPDATE deliveries SET state = 'waiting', outcome = NULL, reason = NULL, closed_at = NULL, attempts = 0,
-               next_attempt_at = now(), lane = 'bulk'
-        WHERE {where} AND {_REOPENABLE}
+               next_attempt_at = now(), lane = 'bulk', replay = coalesce(:by, replay)
+        FROM chosen WHERE deliveries.id = chosen.id
     """)  # noqa: S608 — conditions of ours, values bound
-    return db.execute(statement, values).rowcount
+    return db.execute(statement.bindparams(bindparam("by", type_=BigInteger)), values | {"by": replay}).rowcount
+
+
+NOTHING_TO_REPLAY = (
+    "Nothing of it was kept that a replay could be about: no id could be read, and a body of this topic is never kept."
+    " The next complete run reads from Shopify what it may have told."
+)
+
+
+def count_beyond_replay(db: Connection, chosen: Filter) -> int:
+    """How many closed deliveries no replay can ever open: see `NOTHING_TO_REPLAY`."""
+    where, values = condition_of(chosen)
+    statement = text(f"""
+        SELECT count(*) FROM deliveries
+        WHERE {where} AND state = 'closed' AND NOT coalesce({REPLAYABLE}, false)
+    """)  # noqa: S608 — conditions of ours, values bound
+    return int(db.execute(statement, values).scalar_one())
 
 
 def count_dead(db: Connection, chosen: Filter) -> int:
     """How many dead deliveries match, those included that no replay could reopen."""
-    where, values = _where(chosen)
+    where, values = condition_of(chosen)
     statement = text(f"""
         SELECT count(*) FROM deliveries WHERE {where} AND outcome = 'dead'
     """)  # noqa: S608 — conditions of ours, values bound
@@ -351,9 +401,12 @@ def count_dead(db: Connection, chosen: Filter) -> int:
 
 
 def dismiss(db: Connection, chosen: Filter, reason: str) -> int:
-    """Close dead deliveries without applying them. The count is returned."""
-    where, values = _where(chosen)
+    """Close dead deliveries without applying them. The count is returned; what killed them stays among the attempts."""
+    where, values = condition_of(chosen)
     statement = text(f"""
-        UPDATE deliveries SET outcome = 'filtered', reason = :note WHERE {where} AND outcome = 'dead'
+        WITH chosen AS (SELECT id, outcome, reason, closed_at FROM deliveries WHERE {where} AND outcome = 'dead'
+                        ORDER BY id FOR UPDATE),
+             {_KEEP_OUTCOME}
+        UPDATE deliveries SET outcome = 'filtered', reason = :note FROM chosen WHERE deliveries.id = chosen.id
     """)  # noqa: S608 — conditions of ours, values bound
     return db.execute(statement, values | {"note": f"dismissed: {reason}"}).rowcount

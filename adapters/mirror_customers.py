@@ -32,16 +32,23 @@ class HeldCustomer:
     email_index: bytes | None
 
 
-_HOLD = text("""
+_STANDING = """
     SELECT id, state, at, seen, record_hash, redacted, email_index FROM customers
-    WHERE shop = :shop AND id = ANY(:ids) ORDER BY id FOR UPDATE
-""").bindparams(IDS)
+    WHERE shop = :shop AND id = ANY(:ids) ORDER BY id
+"""
+_STAND = text(_STANDING).bindparams(IDS)
+_HOLD = text(f"{_STANDING} FOR UPDATE").bindparams(IDS)
 
 
 def hold(db: Connection, shop: str, ids: Iterable[int]) -> dict[int, HeldCustomer]:
     """What is held of these customers, rows locked until the transaction ends."""
     rows = db.execute(_HOLD, {"shop": shop, "ids": sorted(ids)})
     return {row.id: _held(row) for row in rows}
+
+
+def standing(db: Connection, shop: str, ids: Iterable[int]) -> dict[int, HeldCustomer]:
+    """The same for somebody who only looks: nothing is locked."""
+    return {row.id: _held(row) for row in db.execute(_STAND, {"shop": shop, "ids": sorted(ids)})}
 
 
 def _held(row: Any) -> HeldCustomer:

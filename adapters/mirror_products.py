@@ -32,19 +32,27 @@ class HeldProduct:
     metafields_seen: datetime | None
 
 
-_HOLD = text("""
+_STANDING = """
     SELECT id, core_at, core_seen, core_hash, core IS NULL OR removed_at IS NOT NULL AS removed, metafields_seen
-    FROM products WHERE shop = :shop AND id = ANY(:ids) ORDER BY id FOR UPDATE
-""").bindparams(IDS)
+    FROM products WHERE shop = :shop AND id = ANY(:ids) ORDER BY id
+"""
+_STAND = text(_STANDING).bindparams(IDS)
+_HOLD = text(f"{_STANDING} FOR UPDATE").bindparams(IDS)
 
 
 def hold(db: Connection, shop: str, ids: Iterable[int]) -> dict[int, HeldProduct]:
     """Versions of these products, their rows locked until the transaction ends (in the order of ids: no deadlock)."""
-    rows = db.execute(_HOLD, {"shop": shop, "ids": sorted(ids)})
-    return {
-        row.id: HeldProduct(Held(Version(row.core_at, row.core_seen), row.core_hash, row.removed), row.metafields_seen)
-        for row in rows
-    }
+    return {row.id: _held(row) for row in db.execute(_HOLD, {"shop": shop, "ids": sorted(ids)})}
+
+
+def standing(db: Connection, shop: str, ids: Iterable[int]) -> dict[int, HeldProduct]:
+    """The same for somebody who only looks: nothing is locked."""
+    return {row.id: _held(row) for row in db.execute(_STAND, {"shop": shop, "ids": sorted(ids)})}
+
+
+def _held(row: Any) -> HeldProduct:
+    core = Held(Version(row.core_at, row.core_seen), row.core_hash, row.removed)
+    return HeldProduct(core, row.metafields_seen)
 
 
 @dataclass(frozen=True, slots=True)

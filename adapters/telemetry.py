@@ -4,7 +4,9 @@ import logging
 import re
 import sys
 from collections.abc import Mapping, MutableMapping
+from functools import partial
 from typing import Any, TextIO
+from urllib.parse import urlencode
 
 import orjson
 import sentry_sdk
@@ -93,12 +95,33 @@ def start_sentry(settings: Settings, process: str) -> None:
         environment=settings.app_env,
         include_local_variables=False,
         max_request_body_size="never",
-        before_send=scrub_event,
+        before_send=partial(_finish, settings.app_url),
         before_breadcrumb=lambda _crumb, _hint: None,
         # our own errors are sent where they happen; a log line quotes too easily
         integrations=[FlaskIntegration(), RqIntegration(), LoggingIntegration(event_level=None, level=None)],
         server_name=process,
     )
+
+
+def _finish(app_url: str, event: Any, hint: Any) -> Any:
+    """Scrubbed, with the ids of what was at hand, and where the console shows it."""
+    event = scrub_event(event, hint)
+    at_hand = structlog.contextvars.get_contextvars()
+    tags = {name: str(at_hand[name]) for name in _IDS if name in at_hand} | (event.get("tags") or {})
+    if link := _link(app_url, tags):
+        tags["console"] = link
+        event.setdefault("contexts", {})["console"] = {"url": link}
+    event["tags"] = tags
+    return event
+
+
+_IDS = ("delivery", "shop", "topic", "lane", "run")
+
+
+def _link(app_url: str, tags: Mapping[str, str]) -> str | None:
+    if "delivery" in tags:
+        return f"{app_url}/ops/deliveries/{tags['delivery']}"
+    return f"{app_url}/ops/deliveries?{urlencode({'shop': tags['shop']})}" if "shop" in tags else None
 
 
 def scrub_event(event: Any, _hint: Any) -> Any:

@@ -6,7 +6,7 @@ import sys
 from flask import Flask
 
 from adapters import telemetry
-from app import api, cli, health, pages, problems, webhooks
+from app import api, cli, health, ops, pages, problems, webhooks
 from app.office import open_office
 from settings import BadSettings, Settings, read_settings, settings_or_exit
 
@@ -42,5 +42,6 @@ def build_app(chosen: Settings) -> Flask:
         app.register_blueprint(blueprint)
     problems.register(app)
     pages.register(app)
+    ops.register(app)
     cli.register(app)
     return app

@@ -4,8 +4,6 @@ Exit status: 0 fine · 1 findings · 2 usage · 3 unreachable.
 """
 
 import sys
-from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, ParamSpec, TypeVar
 
 import click
@@ -13,17 +11,21 @@ from flask import Flask
 from flask.cli import AppGroup
 from werkzeug.security import generate_password_hash
 
-from adapters import database, inbox, shops
+from adapters import attempts, database, failures, inbox, shops
 from adapters.inbox import Filter
 from app import lookup
 from app.api import dump
+from app.cli_doctor import examine, secrets_group
+from app.cli_issues import issues_group
+from app.cli_redact import redact
+from app.cli_replays import dismiss, replay, replays_group
 from app.cli_runs import feeds_group, gaps, runs_group
 from app.cli_subscriptions import subscriptions_group
-from app.command import AS_JSON, FINDINGS, cell, full_domain, known_shop, reaching, show, table
-from app.installing import installed, ring_for
+from app.command import AS_JSON, FINDINGS, cell, known_shop, reaching, show, table
+from app.filters import filters, read_filter
+from app.installing import installed
 from app.office import office
 from app.webhooks import SHOP
-from domain.topics import ROUTES
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -33,9 +35,21 @@ ops_group = AppGroup("ops", help="The on-call console.")
 
 
 def register(app: Flask) -> None:
-    groups = (shops_group, feeds_group, runs_group, deliveries_group, subscriptions_group, ops_group)
-    for command in (migrate, look_up, explain, gaps, *groups):
+    groups = (
+        shops_group,
+        feeds_group,
+        runs_group,
+        deliveries_group,
+        issues_group,
+        replays_group,
+        subscriptions_group,
+        secrets_group,
+        ops_group,
+    )
+    for command in (migrate, look_up, explain, gaps, examine, redact, *groups):
         app.cli.add_command(command)
+    deliveries_group.add_command(replay)
+    deliveries_group.add_command(dismiss)
 
 
 @click.command("migrate")
@@ -60,12 +74,6 @@ def add_shop(domain: str, token: str, as_json: bool) -> None:
     installed(office(), domain, token)
     answer = {"domain": domain, "state": "active"}
     show(answer, as_json, lambda: click.echo(f"{domain} is active."))
-
-
-def _ring_for(domain: str) -> None:
-    """The sweep would do it a few seconds later."""
-    if not ring_for(office(), domain):
-        click.echo("Redis does not answer; the waiting mail is found by the next sweep.", err=True)
 
 
 @shops_group.command("list")
@@ -138,63 +146,24 @@ def _print_explanation(answer: Any) -> None:
             click.echo(f"  {step['sentence']}")
 
 
-def filters(command: Callable[P, R]) -> Callable[P, R]:
-    """The same words on every command and screen."""
-    # Whatever a screen or an answer shows can be pasted back.
-    times = click.DateTime(
-        [
-            *("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"),
-            *("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"),
-        ]
-    )
-    for option in (
-        click.option("--shop", help="The shop's domain."),
-        click.option("--topic", type=click.Choice(sorted(ROUTES)), help="For example products/update."),
-        click.option(
-            "--outcome",
-            type=click.Choice(["applied", "unchanged", "superseded", "filtered", "deleted", "dead", "waiting"]),
-        ),
-        click.option("--error", help="Words of the reason."),
-        click.option("--since", type=times, help="Received at or after (UTC)."),
-        click.option("--until", type=times, help="Received before (UTC)."),
-        click.option("--resource", type=int, help="The product's or customer's id."),
-        click.option("--id", "delivery", type=int, help="One delivery."),
-    ):
-        command = option(command)
-    return command
-
-
-def _filter(words: dict[str, Any]) -> Filter:
-    def utc(moment: datetime | None) -> datetime | None:
-        return moment.replace(tzinfo=UTC) if moment else None
-
-    domain = full_domain(words["shop"]) if words["shop"] else None
-    return Filter(
-        shop=domain,
-        topic=words["topic"],
-        outcome=words["outcome"],
-        error=words["error"],
-        since=utc(words["since"]),
-        until=utc(words["until"]),
-        resource=words["resource"],
-        id=words["delivery"],
-    )
-
-
 COLUMNS = ["id", "received_at", "shop", "topic", "resource_id", "state", "outcome", "attempts", "copies", "reason"]
 
 
 @deliveries_group.command("list")
 @filters
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
+@click.option("--before", type=int, help="Older than this delivery: the next page.")
 @AS_JSON
 @reaching
-def list_deliveries(limit: int, as_json: bool, **words: Any) -> None:
+def list_deliveries(limit: int, before: int | None, as_json: bool, **words: Any) -> None:
     """Deliveries, newest first."""
+    chosen = read_filter(words)
     with office().db.connect() as db:
-        found = inbox.select(db, _filter(words), limit)
+        found = inbox.select(db, chosen, limit, before=before)
     rows = [[row[name] for name in COLUMNS] for row in found]
-    show({"deliveries": found}, as_json, lambda: table(COLUMNS, rows, "No delivery matches."))
+    nothing = "No delivery matches."
+    nothing += f" {inbox.SEARCH_BOUND}" if inbox.is_bounded(chosen) else ""
+    show({"deliveries": found}, as_json, lambda: table(COLUMNS, rows, nothing))
 
 
 @deliveries_group.command("show")
@@ -202,51 +171,33 @@ def list_deliveries(limit: int, as_json: bool, **words: Any) -> None:
 @AS_JSON
 @reaching
 def show_delivery(delivery: int, as_json: bool) -> None:
-    """One delivery."""
+    """One delivery: its whole story, attempts newest first."""
     with office().db.connect() as db:
-        found = inbox.select(db, Filter(id=delivery))
-    if not found:
-        click.echo(f"There is no delivery {delivery}.", err=True)
-        sys.exit(FINDINGS)
-    lines = "\n".join(f"{name:14} {cell(value)}" for name, value in found[0].items())
-    show(found[0], as_json, lambda: click.echo(lines))
+        found = inbox.select(db, Filter(id=delivery), details=True)
+        if not found:
+            click.echo(f"There is no delivery {delivery}.", err=True)
+            sys.exit(FINDINGS)
+        beyond = inbox.count_beyond_replay(db, Filter(id=delivery))
+        story = {
+            **found[0],
+            "issue": failures.find(db, found[0]["fingerprint"]) if found[0]["fingerprint"] else None,
+            "replayable": not beyond,
+            "tried": attempts.of(db, delivery),
+        }
+    show(story, as_json, lambda: _print_delivery(story))
 
 
-@deliveries_group.command("replay")
-@filters
-@click.option("--yes", is_flag=True, help="Do it. Without this only the forecast is shown.")
-@AS_JSON
-@reaching
-def replay(yes: bool, as_json: bool, **words: Any) -> None:
-    """Open closed deliveries again, in the lane that never delays live mail."""
-    chosen = _filter(words)
-    desk = office()
-    with desk.db.begin() as db:
-        matching = inbox.forecast(db, chosen)
-        domains = {row["shop"] for row in inbox.select(db, chosen, 10_000)} if yes else set()
-        reopened = inbox.reopen(db, chosen) if yes else 0
-    for domain in domains:
-        _ring_for(domain)
-    answer = {"matching": matching, "reopened": reopened}
-    what = ", ".join(f"{count} {outcome}" for outcome, count in matching.items()) or "nothing"
-    said = f"{reopened} reopened ({what})." if yes else f"Would reopen {what}. Add --yes to do it."
-    show(answer, as_json, lambda: click.echo(said))
-
-
-@deliveries_group.command("dismiss")
-@filters
-@click.option("--reason", required=True, help="Why these need not be applied.")
-@click.option("--yes", is_flag=True, help="Do it. Without this only the count is shown.")
-@AS_JSON
-@reaching
-def dismiss(reason: str, yes: bool, as_json: bool, **words: Any) -> None:
-    """Close dead deliveries without applying them."""
-    chosen = _filter(words)
-    with office().db.begin() as db:
-        dead = inbox.count_dead(db, chosen)
-        dismissed = inbox.dismiss(db, chosen, reason) if yes else 0
-    said = f"{dismissed} dismissed." if yes else f"Would dismiss {dead}. Add --yes to do it."
-    show({"matching": {"dead": dead}, "dismissed": dismissed}, as_json, lambda: click.echo(said))
+def _print_delivery(story: dict[str, Any]) -> None:
+    for name in inbox.DETAILS:
+        click.echo(f"{name:14} {cell(story[name])}")
+    if story["issue"]:
+        click.echo(f"{'issue':14} {story['issue']['state']}: {story['issue']['sentence']}")
+    if not story["replayable"]:
+        click.echo(inbox.NOTHING_TO_REPLAY)
+    for one in story["tried"]:
+        what = f"was {one['outcome']}" if one["outcome"] else f"attempt {one['n']} failed"
+        where = f"  [{one['worker']}, code {one['version']}]" if one["worker"] else ""
+        click.echo(f"  {cell(one['at'])}  {what}: {one['sentence']}{where}")
 
 
 @ops_group.command("hash-password")

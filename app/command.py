@@ -43,6 +43,13 @@ def reaching(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+# Whatever a screen or an answer shows can be pasted back.
+TIMES = click.DateTime(
+    [
+        *("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"),
+        *("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"),
+    ]
+)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 

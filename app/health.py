@@ -1,7 +1,7 @@
 """Is it alive, can it serve, and how is it doing."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import redis
 from flask import Blueprint, Response, current_app
@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from sqlalchemy.exc import SQLAlchemyError
 
-from adapters import database, figures, inbox
+from adapters import database, figures, stock
 from app.api import as_json
 from app.office import Office, office
 
@@ -43,10 +43,15 @@ def _redis_answers() -> bool:
 
 @blueprint.get("/metrics")
 def metrics() -> Response:
-    """Prometheus text: what all processes counted, and what waits now. Half an answer is better than none."""
+    """Prometheus text: what all processes counted, and the stock that a clock took. Counts nothing that may be many.
+
+    Half an answer is better than none, and says which half is missing.
+    """
     office().figures.hand_over()
+    counted, standing = _counted(office()), _standing(office())
+    ups = [_up("redis", counted), _up("postgres", standing)]
     registry = CollectorRegistry()
-    registry.register(_Collected([*_counted(office()), *_waiting(office())]))
+    registry.register(_Collected([*counted, *standing, *ups]))
     return current_app.response_class(generate_latest(registry), mimetype="text/plain; version=0.0.4")
 
 
@@ -69,38 +74,51 @@ def _counted(desk: Office) -> list[Metric]:
 def _metric(meaning: figures.Meaning, known: Figures) -> Metric:
     name = f"datasync_{meaning.name}"
     own = {key[1:]: amount for key, amount in known.items() if key[0] == meaning.name}
-    if not meaning.histogram:
+    if not meaning.bounds:
         counter = CounterMetricFamily(name, meaning.help, labels=meaning.labels)
         for (_, labels), amount in sorted(own.items()):
             counter.add_metric(labels, amount)
+        if not own and not meaning.labels:
+            counter.add_metric((), 0.0)  # what has never happened is known to be none
         return counter
     histogram = HistogramMetricFamily(name, meaning.help, labels=meaning.labels)
     by_labels: dict[tuple[str, ...], dict[str, float]] = defaultdict(dict)
     for (part, labels), amount in own.items():
         by_labels[labels][part] = amount
     for labels, parts in sorted(by_labels.items()):
-        histogram.add_metric(labels, _buckets(parts), sum_value=parts.get("sum", 0.0))
+        histogram.add_metric(labels, _buckets(meaning.bounds, parts), sum_value=parts.get("sum", 0.0))
     return histogram
 
 
-def _buckets(parts: Mapping[str, float]) -> list[tuple[str, float]]:
+def _buckets(bounds: Sequence[float], parts: Mapping[str, float]) -> list[tuple[str, float]]:
     total, buckets = 0.0, []
-    for position, bound in enumerate((*figures.BOUNDS, float("inf"))):
+    for position, bound in enumerate((*bounds, float("inf"))):
         total += parts.get(str(position), 0.0)
         buckets.append(("+Inf" if bound == float("inf") else str(bound), total))
     return buckets
 
 
-def _waiting(desk: Office) -> list[Metric]:
+def _standing(desk: Office) -> list[Metric]:
     try:
         with desk.db.connect() as db:
-            lanes = inbox.lane_figures(db)
+            taken, age = stock.read(db)
+            levels = stock.with_what_waits_now(db, taken)
     except SQLAlchemyError:
         return []
-    waiting = GaugeMetricFamily("datasync_waiting", "Deliveries waiting, by lane", labels=("lane",))
-    oldest = GaugeMetricFamily("datasync_oldest_waiting_seconds", "Age of the oldest waiting", labels=("lane",))
-    for lane in ("live", "bulk"):
-        count, age = lanes.get(lane, (0, 0.0))
-        waiting.add_metric((lane,), count)
-        oldest.add_metric((lane,), age)
-    return [waiting, oldest]
+    gauges: list[Metric] = [_gauge(meaning, levels) for meaning in stock.GAUGES]
+    if age is not None:
+        gauges.append(GaugeMetricFamily("datasync_stock_age_seconds", "Since a clock last took stock", value=age))
+    return gauges
+
+
+def _gauge(meaning: figures.Meaning, levels: stock.Levels) -> GaugeMetricFamily:
+    gauge = GaugeMetricFamily(f"datasync_{meaning.name}", meaning.help, labels=meaning.labels)
+    for (name, labels), value in sorted(levels.items()):
+        if name == meaning.name:
+            gauge.add_metric(labels, value)
+    return gauge
+
+
+def _up(neighbour: str, told: Sequence[Metric]) -> GaugeMetricFamily:
+    name = f"datasync_{neighbour}_up"
+    return GaugeMetricFamily(name, f"Whether {neighbour.title()} answered this scrape", value=float(bool(told)))

@@ -12,9 +12,11 @@ from adapters.admin import AdminClient
 from adapters.bell import Bell
 from adapters.breaker import Breaker
 from adapters.budget import Budget
-from adapters.figures import Figures
+from adapters.figures import POINTS, Figures
 from adapters.frontdesk import FrontDesk
 from adapters.rate_limit import RateLimit
+from adapters.rejections import Rejections
+from adapters.signatures import Signatures
 from adapters.tokens import TokenEndpoint
 from adapters.vault import Vault
 from settings import BadSettings, Settings
@@ -32,13 +34,16 @@ class Office:
     tokens: TokenEndpoint
     admin: AdminClient
     figures: Figures
+    rejections: Rejections
+    signatures: Signatures
     frontdesk: FrontDesk
     rate_limit: RateLimit
 
 
 def open_office(settings: Settings) -> Office:
     client = bell.connect(settings.redis_url, seconds=0.5)
-    figures = Figures(client)
+    figures, rejections = Figures(client), Rejections(client)
+    signatures = Signatures(client, settings.webhook_secrets)
     inbox_db = database.connect(settings.database_url, pool=3, statement_ms=5_000, pool_seconds=1)
     db = database.connect(settings.database_url, pool=8, statement_ms=10_000, pool_seconds=2)
     vault = Vault(settings.encryption_keys)
@@ -56,9 +61,12 @@ def open_office(settings: Settings) -> Office:
             Budget(client),
             Breaker(client),
             another_token=access.another_token(db, vault, tokens),
+            spent=lambda points: figures.count(POINTS, by=points),
         ),
         figures=figures,
-        frontdesk=FrontDesk(inbox_db, Bell(client), figures),
+        rejections=rejections,
+        signatures=signatures,
+        frontdesk=FrontDesk(inbox_db, Bell(client), figures, rejections, signatures),
         rate_limit=RateLimit(client),
     )
 

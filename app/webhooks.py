@@ -1,10 +1,9 @@
 """The door that Shopify knocks at. Verify, store, answer; nothing else: no session, no token, no call to Shopify."""
 
+import hashlib
 import re
 import time
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import structlog
 from flask import Blueprint, Request, Response, current_app, request
@@ -12,12 +11,13 @@ from flask import Blueprint, Request, Response, current_app, request
 from adapters.figures import ACKNOWLEDGED, INGRESS, SECRETS
 from adapters.frontdesk import NotStored
 from adapters.inbox import Arrival
+from adapters.rejections import Rejection
 from app.headers import Family, family_of
 from app.office import Office, office
 from app.signature import verified_by
-from domain.deliveries import believable
-from domain.text import is_storable
-from domain.topics import SHOPIFYS, Route, Unreadable
+from domain.deliveries import Identity
+from domain.text import is_storable, storable
+from domain.topics import SHOPIFYS, Unreadable
 from schemas import webhooks as bodies
 
 log = structlog.get_logger()
@@ -30,11 +30,12 @@ LONGEST_HEADER = 255
 
 
 class Refused(Exception):
-    """Answer with this status and sentence; nothing is stored."""
+    """Answer with this status and sentence; nothing is stored. `body`: what of it was read."""
 
-    def __init__(self, status: int, sentence: str) -> None:
+    def __init__(self, status: int, sentence: str, body: bytes | None = None) -> None:
         super().__init__(sentence)
         self.status = status
+        self.body = body
 
 
 @blueprint.post("/webhooks")
@@ -49,6 +50,7 @@ def receive() -> Response:
         is_new = arrival is None or desk.frontdesk.accept(arrival, WAIT_SECONDS)
     except Refused as refused:
         desk.figures.count(INGRESS, _label(topic), str(refused.status))
+        _note(desk, request, family, refused)
         return _answer(refused.status, str(refused))
     except NotStored:
         desk.figures.count(INGRESS, _label(topic), "503")
@@ -65,30 +67,27 @@ def read_request(desk: Office, incoming: Request, family: Family) -> Arrival | N
     body = _body(incoming, desk.settings.max_body_bytes)
     secret = verified_by(body, incoming.headers.get(family.hmac), desk.settings.webhook_secrets)
     if secret is None:
-        raise Refused(401, "The signature does not fit this body and this app's secret.")
+        raise Refused(401, "The signature does not fit this body and this app's secret.", body)
     desk.figures.count(SECRETS, str(secret))
-    topic = _header(incoming, family.topic)
-    shop = _header(incoming, family.shop).lower()
-    if not SHOP.fullmatch(shop):
-        raise Refused(400, f"The header {family.shop} is no myshopify.com domain.")
-    webhook_id = _header(incoming, family.webhook_id)
+    desk.signatures.note(secret)
+    topic, shop, webhook_id = _named(incoming, family, body)
     route = SHOPIFYS.get(topic)
     if route is None:
         log.info("unknown_topic", shop=shop, topic=topic, webhook_id=webhook_id)
         return None
     now = datetime.now(UTC)
-    triggered_at = _moment(incoming.headers.get(family.triggered_at)) or now
-    content, resource_id, dead_because = _read(route, body)
+    triggered_at = bodies.moment(incoming.headers.get(family.triggered_at)) or now
+    identity, dead_because = _identity(topic, body, now)
     return Arrival(
         shop=shop,
         webhook_id=webhook_id,
         topic=topic,
         feed=route.feed,
-        resource_id=resource_id,
+        resource_id=identity.resource_id,
         # A clock that runs ahead must not win over everything to come.
         triggered_at=min(triggered_at, now + timedelta(minutes=5)),
         received_at=now,
-        changed_at=believable(_moment(content.get("updated_at")), now),
+        changed_at=identity.changed_at,
         event_id=_optional(incoming, family.event_id),
         api_version=_optional(incoming, family.api_version),
         secret=secret,
@@ -107,10 +106,19 @@ def _body(incoming: Request, most: int) -> bytes:
     return body
 
 
-def _header(incoming: Request, name: str) -> str:
+def _named(incoming: Request, family: Family, body: bytes) -> tuple[str, str, str]:
+    """Topic, shop and webhook id: without any of them a delivery could not be told from another."""
+    topic = _header(incoming, family.topic, body)
+    shop = _header(incoming, family.shop, body).lower()
+    if not SHOP.fullmatch(shop):
+        raise Refused(400, f"The header {family.shop} is no myshopify.com domain.", body)
+    return topic, shop, _header(incoming, family.webhook_id, body)
+
+
+def _header(incoming: Request, name: str, body: bytes) -> str:
     value = incoming.headers.get(name, "").strip()
     if not value or len(value) > LONGEST_HEADER or not is_storable(value):
-        raise Refused(400, f"The header {name} is missing or unusable.")
+        raise Refused(400, f"The header {name} is missing or unusable.", body)
     return value
 
 
@@ -119,30 +127,35 @@ def _optional(incoming: Request, name: str) -> str | None:
     return value[:LONGEST_HEADER] if value and is_storable(value) else None
 
 
-def _read(route: Route, body: bytes) -> tuple[Mapping[str, Any], int | None, str | None]:
-    """The body's content, the id in it, and why it cannot be used, if it cannot."""
-    if route.read_id is None:
-        return {}, None, None
+def _identity(topic: str, body: bytes, now: datetime) -> tuple[Identity, str | None]:
+    """What the body is about, and why it cannot be used, if it cannot."""
     try:
-        content = bodies.read_body(body)
-        return content, route.read_id(content), None
+        return bodies.read_identity(topic, body, now), None
     except Unreadable as unreadable:
-        return {}, None, str(unreadable)
+        return Identity(None, None), str(unreadable)
 
 
-# Seconds may carry any number of digits: Shopify sends six or nine of them, Python reads six.
-_FRACTION = re.compile(r"(\.\d{6})\d+")
+def _note(desk: Office, incoming: Request, family: Family, refused: Refused) -> None:
+    """For an engineer who must find out why: what it claimed to be, and which bytes it was about, by their digest."""
+    if not desk.rejections.has_room():
+        return
+    body = refused.body
+    desk.rejections.note(
+        Rejection(
+            at=datetime.now(UTC),
+            status=refused.status,
+            cause=str(refused),
+            shop=_claimed(incoming, family.shop),
+            topic=_claimed(incoming, family.topic),
+            webhook_id=_claimed(incoming, family.webhook_id),
+            length=(incoming.content_length or 0) if body is None else len(body),
+            sha256=None if body is None else hashlib.sha256(body).hexdigest(),
+        )
+    )
 
 
-def _moment(text: object) -> datetime | None:
-    """An ISO 8601 time with a zone, in UTC; None for anything else."""
-    if not isinstance(text, str) or len(text) > 40:
-        return None
-    try:
-        moment = datetime.fromisoformat(_FRACTION.sub(r"\1", text))
-        return moment.astimezone(UTC) if moment.tzinfo else None
-    except (ValueError, OverflowError):
-        return None
+def _claimed(incoming: Request, name: str) -> str:
+    return storable(incoming.headers.get(name, "")[:LONGEST_HEADER])
 
 
 def _label(topic: str) -> str:

@@ -13,6 +13,7 @@ from bench.measures import Bench, Figures, Size
 from bench.memory import Memory
 from bench.progress import Note, progress
 from bench.quiet import quiet
+from bench.replay import replay
 from bench.stage import Lost, stage
 
 QUICK = Size(
@@ -29,8 +30,11 @@ QUICK = Size(
     bulk_above=50,
     quiet_shops=3,
     quiet_sizes=(10, 30),
+    replay_deliveries=600,
+    replay_live_per_second=20.0,
+    replay_window_seconds=1.0,
 )
-BESIDE_PLAIN = ("end-to-end", "ack", "idle", "lookup")
+BESIDE_PLAIN = ("end-to-end", "ack", "idle", "lookup", "replay")
 MEASURES = (*BESIDE_PLAIN, "backfill", "quiet")
 
 
@@ -87,7 +91,9 @@ def main(
 
 def _shorter(size: Size) -> Size:
     """So that the whole bench takes a quarter of an hour at most."""
-    return replace(size, backfill_products=10_000, backfill_customers=50_000, quiet_sizes=(100, 10_000))
+    return replace(
+        size, backfill_products=10_000, backfill_customers=50_000, quiet_sizes=(100, 10_000), replay_deliveries=20_000
+    )
 
 
 def measure(size: Size, only: str | None, note: Note, *, airbyte: bool) -> Figures:
@@ -118,6 +124,8 @@ def _beside_plain(size: Size, only: str | None, note: Note) -> Figures:
         if only in (None, "lookup"):
             found["lookup"] = measures.lookup(bench)
         found["memory"] = bench.memory.quarters()
+        if only in (None, "replay"):
+            found["replay"] = replay(bench)
         note("stopping everything")
     return found
 

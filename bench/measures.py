@@ -35,6 +35,9 @@ class Size:
     bulk_above: int = 5_000  # Data Sync's own default
     quiet_shops: int = 200
     quiet_sizes: tuple[int, ...] = (100, 10_000, 50_000)  # products of one shop
+    replay_deliveries: int = 100_000
+    replay_live_per_second: float = 100.0
+    replay_window_seconds: float = 15.0
 
 
 @dataclass(frozen=True)

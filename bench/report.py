@@ -72,6 +72,8 @@ def rows(found: Figures) -> Iterator[Row]:
         yield from _lookup(found["lookup"])
     if "memory" in found:
         yield from _memory(found["memory"])
+    if "replay" in found:
+        yield from _replay(found["replay"])
     if "backfill" in found:
         yield from _backfill(found["backfill"])
     if "quiet" in found:
@@ -135,6 +137,22 @@ def _memory(found: Figures) -> Iterator[Row]:
     for name, of in found.items():
         both = f"{of['first_mib']:.0f} → {of['last_mib']:.0f} ({of['growth_percent']:+.0f} %)"
         yield Row(f"Memory of {name}, MiB, first → last quarter under load", both)
+
+
+def _replay(found: Figures) -> Iterator[Row]:
+    rate = found["deliveries"] / max(found["seconds"], 1)
+    yield Row(f"Replay of {found['deliveries']:,} dead deliveries, seconds", f"{found['seconds']:,} ({rate:,.0f}/s)")
+    for name, taken in found["looking"].items():
+        yield Row(f"  {name} of them, p95, ms", _ms(taken, "p95"), "", "", "< 300 ms", taken["p95_ms"] < 300)
+    figure = f"  forecast of {found['forecast']['considered']:,}, seconds, the command's start included"
+    yield Row(figure, f"{found['forecast']['seconds']:,.1f}", "", "", "≤ 10 s", found["forecast"]["seconds"] <= 10)
+    ratio = found["during_p99_ms"] / found["idle_p99_ms"]
+    both = f"{found['idle_p99_ms']:,.1f} → {found['during_p99_ms']:,.1f}"
+    figure = f"  acknowledgement p99 of {found['live_per_second']:g} live ones a second, ms: alone → beside it"
+    yield Row(figure, both, "", f"{ratio:.2f} x", "≤ 1.5 x", ratio <= 1.5)
+    for name, of in found["memory"].items():
+        memory = f"{of['first_mib']:.0f} → {of['last_mib']:.0f} ({of['growth_percent']:+.0f} %)"
+        yield Row(f"  memory of {name} during it, MiB, first → last quarter", memory)
 
 
 MOST_MIB = 250

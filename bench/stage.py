@@ -196,7 +196,7 @@ def add_shops(shops: list[str], environment: Mapping[str, str], note: Note) -> N
 
 def _clear_data_sync(db: psycopg.Connection[Any]) -> None:
     # Identities go on: a bulk turn that is just under way must not meet its old numbers on new rows.
-    db.execute("TRUNCATE deliveries, products, variants, issues")
+    db.execute("TRUNCATE deliveries, attempts, failures, replays, products, variants, issues")
 
 
 _NAMES = {r"granian": "web", r"workers live": "live", r"workers bulk": "bulk", r"workers clock": "clock"}

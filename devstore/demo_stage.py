@@ -39,12 +39,13 @@ class StageError(Exception):
 
 @dataclass(frozen=True)
 class Stage:
-    """`environment` is the processes' own, and what `env` in `folder` exports."""
+    """`environment` is the processes' own, and what `env` in `folder` exports. `app` are those processes."""
 
     folder: Path
     app_url: str
     store: Devstore
     environment: dict[str, str]
+    app: Child
 
     @property
     def env_file(self) -> str:
@@ -71,12 +72,15 @@ class Stage:
 
 
 @contextmanager
-def stage(patience: Patience, step: Step) -> Iterator[Stage]:
-    """Everything started and answering, everything stopped afterwards. The folder stays if something went wrong."""
+def stage(patience: Patience, step: Step, **more: str) -> Iterator[Stage]:
+    """Everything started and answering, everything stopped afterwards. The folder stays if something went wrong.
+
+    `more` is put into the environment of the app's processes.
+    """
     with _own_folder() as (number, folder):
         try:
             with ExitStack() as stack:
-                set_up = _set_up(stack, number, folder, patience, step)
+                set_up = _set_up(stack, number, folder, patience, step, more)
                 stack.callback(step, "Stopping everything")
                 yield set_up
         except Stopped:
@@ -85,19 +89,19 @@ def stage(patience: Patience, step: Step) -> Iterator[Stage]:
         _remove(folder)
 
 
-def _set_up(stack: ExitStack, number: int, folder: Path, patience: Patience, step: Step) -> Stage:
+def _set_up(stack: ExitStack, number: int, folder: Path, patience: Patience, step: Step, more: dict[str, str]) -> Stage:
     step("Starting Postgres and Valkey")
     postgres, valkey = Postgres(folder / "postgres"), Valkey(folder / "valkey")
     for server in (postgres, valkey):
         stack.enter_context(server)
         patience.check("Postgres and Valkey")
-    environment = _environment(folder, _port(number), postgres.url, valkey.url)
+    environment = _environment(folder, _port(number), postgres.url, valkey.url) | more
     step("Starting a pretend Shopify")
     store = stack.enter_context(Devstore(_start_store(stack, folder, environment), seconds=20))
     environment["SHOPIFY_ADMIN_ORIGIN"] = f"{store.url}/{{shop}}"
     step("Migrating the database, starting the app")
-    _start_app(stack, folder, environment, patience)
-    return Stage(folder, environment["APP_URL"], store, environment)
+    app = start_app(stack, folder, environment, patience)
+    return Stage(folder, environment["APP_URL"], store, environment, app)
 
 
 @contextmanager
@@ -209,9 +213,12 @@ def _start_store(stack: ExitStack, folder: Path, environment: dict[str, str]) ->
     return str(json.loads(child.log_text())["url"])
 
 
-def _start_app(stack: ExitStack, folder: Path, environment: dict[str, str], patience: Patience) -> None:
+def start_app(
+    stack: ExitStack, folder: Path, environment: dict[str, str], patience: Patience, where: Path = ROOT
+) -> Child:
+    """The processes of the Procfile in `where`, once they serve."""
     command = [sys.executable, str(ROOT / "supervise.py")]
-    child = Child(command, folder / "app.log", cwd=ROOT, environment=environment)
+    child = Child(command, folder / "app.log", cwd=where, environment=environment)
     stack.callback(child.stop)
     with httpx.Client(base_url=environment["APP_URL"], timeout=2) as client:
 
@@ -221,6 +228,7 @@ def _start_app(stack: ExitStack, folder: Path, environment: dict[str, str], pati
 
         if not child.becomes(serves):
             raise StageError(f"The app does not start:\n{child.log_text()[-2000:]}")
+    return child
 
 
 def _answers(client: httpx.Client, path: str) -> bool:

@@ -22,7 +22,10 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """One undecided delivery, without its body. `changed_at` is the body's own time, if it had a believable one."""
+    """One undecided delivery, without its body. `changed_at` is the body's own time, if it had a believable one.
+
+    `refreshed`: it was opened again so that Shopify is asked, whatever its body says.
+    """
 
     id: int
     topic: str
@@ -35,10 +38,13 @@ class Waiting:
     received_at: datetime
     body_bytes: int = 0
     run: int | None = None
+    replay: int | None = None
+    refreshed: bool = False
 
     @property
     def act(self) -> Act:
-        return ROUTES[self.topic].act
+        act = ROUTES[self.topic].act
+        return Act.FETCH if self.refreshed and act in (Act.CORE, Act.DELETE) else act
 
     @property
     def version(self) -> Version:
@@ -46,6 +52,14 @@ class Waiting:
         if self.act is Act.CORE and self.changed_at:
             return Version(self.changed_at, self.triggered_at)
         return Version.moment(self.triggered_at)
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Which resource a body is about (None for a topic without any), and the body's own time, if it is believable."""
+
+    resource_id: int | None
+    changed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

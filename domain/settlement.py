@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from domain.deliveries import Outcome, Verdict
 from domain.versions import NEVER, Version
 
 
@@ -39,3 +40,11 @@ def settle(held: Held, version: Version, content: str | bytes | None) -> Step:
     if content == held.content and not held.removed:
         return Step.RENEW
     return Step.WRITE
+
+
+VERDICTS = {
+    Step.WRITE: Verdict(Outcome.APPLIED),
+    Step.REMOVE: Verdict(Outcome.DELETED),
+    Step.RENEW: Verdict(Outcome.UNCHANGED),
+    Step.NOTHING: Verdict(Outcome.SUPERSEDED, "the mirror already holds a newer state"),
+}

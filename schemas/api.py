@@ -144,7 +144,7 @@ class Delivery(Answer):
     feed = word(*FEEDS, null=True)
     resource_id = identity(null=True)
     webhook_id = text()
-    source = word("webhook", "run", "fetch", "replay")
+    source = word("webhook", "run", "fetch", "replay", "operator")
     lane = word("live", "bulk")
     state = word("waiting", "closed")
     outcome = word(*OUTCOMES, null=True)

@@ -5,16 +5,18 @@ https://shopify.dev/docs/api/webhooks/latest
 """
 
 import json
+import re
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NoReturn
 
 import orjson
 
+from domain.deliveries import Identity, believable
 from domain.issues import Issue, Translation
 from domain.metafield_values import kind
 from domain.records import Product, ProductMetafields
-from domain.topics import Unreadable
+from domain.topics import ROUTES, Unreadable
 from schemas.fields import Id, Lenient, Moment, Money, Tags, Text, WholeNumber, Word, as_id, load
 from schemas.metafields import metafields_from
 from schemas.products import MOST_VARIANTS, pairs, product_from, variants_from
@@ -64,6 +66,30 @@ def read_body(raw: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise Unreadable(f"The body is {kind(body)} where a JSON object was expected.")
     return body
+
+
+def read_identity(topic: str, raw: bytes, received_at: datetime) -> Identity:
+    """What the front door needs of a body. Raises Unreadable with a sentence that holds nothing of the body."""
+    read_id = ROUTES[topic].read_id
+    if read_id is None:
+        return Identity(None, None)
+    content = read_body(raw)
+    return Identity(read_id(content), believable(moment(content.get("updated_at")), received_at))
+
+
+# Seconds may carry any number of digits: Shopify sends six or nine of them, Python reads six.
+_FRACTION = re.compile(r"(\.\d{6})\d+")
+
+
+def moment(text: object) -> datetime | None:
+    """An ISO 8601 time with a zone, in UTC; None for anything else."""
+    if not isinstance(text, str) or len(text) > 40:
+        return None
+    try:
+        found = datetime.fromisoformat(_FRACTION.sub(r"\1", text))
+        return found.astimezone(UTC) if found.tzinfo else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def read_product(body: Any, received_at: datetime) -> Translation[Product]:

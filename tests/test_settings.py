@@ -227,3 +227,42 @@ def test_a_mail_server_needs_an_address_that_mail_comes_from():
 )
 def test_what_is_no_mail_server_or_address_is_refused(name, value):
     assert problems(**{"MAIL_FROM": "a@example.com", name: value}).strip().startswith(name)
+
+
+def test_a_proxy_that_names_people_must_prove_itself():
+    missing = f"  OPS_PROXY_SECRET is not set, but OPS_PROXY_HEADER is: {HELP['OPS_PROXY_SECRET']}"
+    assert problems(OPS_PROXY_HEADER="X-Forwarded-User") == missing
+    assert (
+        problems(OPS_PROXY_HEADER="X-Forwarded-User", OPS_PROXY_SECRET="short").strip().startswith("OPS_PROXY_SECRET")
+    )
+    assert problems(OPS_PROXY_HEADER="no header: x").strip().startswith("OPS_PROXY_HEADER")
+
+    settings = read(
+        OPS_PROXY_HEADER="X-Forwarded-User", OPS_PROXY_SECRET="very-secret" * 4, OPS_USERS="pat:viewer:proxy"
+    )
+    assert not settings.ops_users[0].has_password
+    assert "very-secret" not in repr(settings)
+
+
+def test_alerts_by_mail_need_a_mail_server():
+    assert problems(ALERT_MAIL="oncall@example.com") == f"  SMTP_URL is not set, but ALERT_MAIL is: {HELP['SMTP_URL']}"
+    read(ALERT_MAIL="oncall@example.com", SMTP_URL="smtp://mail.example.com", MAIL_FROM="sync@example.com")
+
+
+@pytest.mark.parametrize(
+    ("env", "address", "taken"),
+    [
+        ("production", "https://alerts.example.com/hook", True),
+        ("production", "http://alerts.example.com/hook", False),
+        ("test", "http://127.0.0.1:9000/hook", True),
+        ("production", "alerts.example.com", False),
+        ("production", "https://", False),
+    ],
+)
+def test_alerts_are_posted_over_tls(env, address, taken):
+    changes = {"APP_ENV": env, "ALERT_URL": address, "APP_URL": "https://sync.example.com"}
+    if taken:
+        assert read(**changes).alert_url == address
+        assert address not in repr(read(**changes))
+    else:
+        assert "ALERT_URL is not an https address" in problems(**changes)

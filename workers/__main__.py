@@ -18,6 +18,7 @@ from workers import timetable, turns
 from workers.workshop import workshop
 
 log = structlog.get_logger()
+WORKER_TTL = 60  # an idle worker says every 45 s that it is there; by itself RQ would every 7 minutes
 
 
 class TurnWorker(SimpleWorker):
@@ -60,7 +61,7 @@ def work(lane: str) -> None:
         began = time.monotonic()
         try:
             queue = Queue(lane, connection=connection, serializer=JSONSerializer)
-            worker: Any = TurnWorker([queue], connection=connection, serializer=JSONSerializer)
+            worker: Any = TurnWorker([queue], connection=connection, serializer=JSONSerializer, worker_ttl=WORKER_TTL)
             worker.work(logging_level="WARNING", with_scheduler=False)
         except redis.RedisError as error:
             log.warning("redis_away", error=type(error).__name__)

@@ -1,10 +1,8 @@
 """What a turn finds out before it writes: candidates for each resource, outside any transaction."""
 
-import traceback
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Generic, TypeVar
 
 from rq.timeouts import JobTimeoutException
@@ -12,6 +10,7 @@ from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters import access
+from adapters.breakage import sqlstate
 from adapters.shops import Shop
 from domain.deliveries import Fold, Outcome, Verdict, Waiting
 from domain.failures import TokenDead, Transient
@@ -20,7 +19,6 @@ from workers.workshop import Workshop
 
 R = TypeVar("R")
 F = TypeVar("F")
-ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +70,6 @@ def verdicts_of(fold: Fold, best: Candidate[R] | None, verdict: Verdict | None) 
         shared = best.by if verdict.outcome is Outcome.FILTERED else best.by[-1:]
         verdicts |= {delivery.id: verdict for delivery in shared}
     return verdicts
-
-
-def where_it_broke(error: BaseException) -> str:
-    """A bug or a refused value, told without its message: that may quote the record."""
-    frames = [frame for frame in traceback.extract_tb(error.__traceback__) if Path(frame.filename).is_relative_to(ROOT)]
-    own = [frame for frame in frames if ".venv" not in frame.filename]
-    place = f" at {Path(own[-1].filename).relative_to(ROOT)}:{own[-1].lineno}" if own else ""
-    state = f" (SQLSTATE {code})" if (code := sqlstate(error)) else ""
-    origin = error.orig if isinstance(error, DBAPIError) and error.orig else error
-    return f"could not be applied: {type(origin).__name__}{state}{place}"
-
-
-def sqlstate(error: BaseException) -> str | None:
-    return getattr(error.orig, "sqlstate", None) if isinstance(error, DBAPIError) else None
 
 
 # https://www.postgresql.org/docs/current/errcodes-appendix.html: connections, resources, operator, deadlocks, locks

@@ -34,13 +34,14 @@ from adapters import (
     telemetry,
 )
 from adapters.bell import LANES
+from adapters.breakage import sqlstate, where_it_broke
 from adapters.health import Check
 from adapters.shops import Shop
 from domain.failures import Permanent, Throttled, TokenDead, Transient
 from domain.health import Access, Breaker, FeedHealth, Flaw, Probe, Runs, findings, judge
 from domain.subscriptions import SCOPES, Finding, Kind, Ours, Plan, compare, desired
 from domain.topics import ROUTES
-from workers.gathering import is_the_worlds_fault, sqlstate, where_it_broke
+from workers.gathering import is_the_worlds_fault
 from workers.workshop import Workshop, workshop
 
 log = structlog.get_logger()

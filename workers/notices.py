@@ -21,6 +21,7 @@ from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import feed_watch, mail, notices, outgoing, shop_settings
+from adapters.breakage import sqlstate, where_it_broke
 from adapters.feed_watch import Watched
 from adapters.mail import NotSent
 from adapters.notices import Notice
@@ -28,7 +29,7 @@ from adapters.outgoing import NotTaken
 from adapters.vault import WrongKeys
 from domain.feed_state import FeedState, state_of
 from domain.notices import mail_of
-from workers.gathering import is_the_worlds_fault, sqlstate, where_it_broke
+from workers.gathering import is_the_worlds_fault
 from workers.workshop import Workshop, workshop
 
 log = structlog.get_logger()

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from adapters import fetch, inbox, mirror_products
+from adapters.breakage import where_it_broke
 from adapters.shops import Shop
 from domain.deliveries import Fold, Waiting
 from domain.failures import Permanent, ShopUnreachable, Throttled, Transient
@@ -12,8 +13,8 @@ from domain.issues import Translation
 from domain.records import Metafield, Product, ProductMetafields
 from domain.topics import Act
 from domain.versions import Version
-from schemas import nodes, webhooks
-from workers.gathering import Candidate, Gathered, token_of, where_it_broke
+from schemas import bodies, nodes
+from workers.gathering import Candidate, Gathered, token_of
 from workers.workshop import Workshop
 
 FEED = "products"
@@ -52,12 +53,12 @@ def _read_bodies(workshop: Workshop, folds: Iterable[Fold], found: Found) -> dic
     """What the newest body of each product says by itself. Only these bodies leave the database."""
     telling = {fold.told.id: fold for fold in folds if fold.told and fold.told.act is Act.CORE}
     with workshop.db.connect() as db:
-        bodies = inbox.bodies(db, list(telling))
+        kept = inbox.bodies(db, list(telling))
     told = {}
     for delivery_id, fold in telling.items():
         assert fold.told is not None
         try:
-            told[fold.resource_id] = _read_body(fold, fold.told, bodies.get(delivery_id))
+            told[fold.resource_id] = _read_body(fold, fold.told, kept.get(delivery_id))
         except Permanent as refused:
             found.bury([fold.told], str(refused))
         except Exception as error:  # noqa: BLE001 — a bug of ours must cost this delivery alone; it stays, dead, with its place
@@ -66,17 +67,7 @@ def _read_bodies(workshop: Workshop, folds: Iterable[Fold], found: Found) -> dic
 
 
 def _read_body(fold: Fold, delivery: Waiting, body: bytes | None) -> ProductFinding:
-    if body is None:
-        raise Permanent("its body is no longer kept; replay it as a refresh from Shopify")
-    content = webhooks.read_body(body)
-    if delivery.topic == "product/read":
-        product = nodes.read_product_node(content, delivery.received_at)
-        carried = nodes.read_product_node_metafields(content)
-    else:
-        product = webhooks.read_product(content, delivery.received_at)
-        carried = webhooks.read_body_metafields(content)
-    if product.record is None:
-        raise Permanent("; ".join(issue.code for issue in product.issues) or "the body is not a product")
+    product, carried = bodies.read_product(delivery.topic, body, delivery.received_at)
     source = "run" if delivery.source == "run" else "webhook"
     candidate = Candidate(delivery.version, product, source, (delivery,))
     return ProductFinding(fold, (candidate,), (carried, delivery.triggered_at) if carried else None)

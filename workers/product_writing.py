@@ -14,7 +14,7 @@ from domain.deliveries import Outcome, Verdict
 from domain.issues import Issue, Translation
 from domain.product_checks import check_product
 from domain.records import Product, ProductMetafields
-from domain.settlement import ABSENT, Step, settle
+from domain.settlement import ABSENT, VERDICTS, Step, settle
 from workers import repairs
 from workers.gathering import Candidate, newest, verdicts_of
 from workers.product_turn import FEED, ProductFinding
@@ -40,14 +40,6 @@ def write(db: Connection, shop: Shop, findings: Sequence[ProductFinding], now: d
     return verdicts
 
 
-_VERDICTS = {
-    Step.WRITE: Verdict(Outcome.APPLIED),
-    Step.REMOVE: Verdict(Outcome.DELETED),
-    Step.RENEW: Verdict(Outcome.UNCHANGED),
-    Step.NOTHING: Verdict(Outcome.SUPERSEDED, "the mirror already holds a newer state"),
-}
-
-
 def _plan(finding: ProductFinding, held: HeldProduct | None) -> ProductPlan:
     best = newest(finding.candidates)
     core = _core_write(best) if best else None
@@ -55,7 +47,7 @@ def _plan(finding: ProductFinding, held: HeldProduct | None) -> ProductPlan:
     if best:
         step = settle(held.core if held else ABSENT, best.version, core.hash if core else None)
     metafields = finding.metafields if _is_alive(step, held) and _is_fresh(finding, held) else None
-    verdicts = verdicts_of(finding.fold, best, _VERDICTS[step] if best else None)
+    verdicts = verdicts_of(finding.fold, best, VERDICTS[step] if best else None)
     if finding.fold.metafields:
         verdicts |= {delivery.id: _metafields_verdict(metafields) for delivery in finding.fold.metafields}
     return ProductPlan(finding.fold.resource_id, step, best, core, metafields, verdicts)

@@ -15,13 +15,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters import fetch, inbox, listing, mirror_customers, mirror_products, runs, shops, telemetry
+from adapters.breakage import sqlstate, where_it_broke
 from adapters.runs import Progress, Run
 from domain.difference import brake
 from domain.failures import AccessDenied, Permanent, Throttled, TokenDead, Transient
 from schemas import nodes
 from workers import customer_run, product_run
 from workers.bulk_file import BulkFile
-from workers.gathering import is_the_worlds_fault, sqlstate, where_it_broke
+from workers.gathering import is_the_worlds_fault
 from workers.reading import Comparison, Work, difference
 from workers.workshop import Workshop
 

@@ -82,9 +82,11 @@ def _redact_shop(db: Connection, domain: str, delivery: Waiting) -> Verdict:
 
     Its uninstall may never have been told of, nor its reinstall: what counts is when Shopify last granted access, which
     it does not do for an app that is not installed. Where access was lost again, that must have been after this.
+    An operator's own order (`flask redact`) speaks of no uninstall, and is obeyed.
     """
     uninstalled_at = delivery.triggered_at - REDACTED_AFTER
-    if shops.is_proven_since(db, domain, uninstalled_at, needs_auth_at=delivery.triggered_at):
+    ordered_here = delivery.source == "operator"
+    if not ordered_here and shops.is_proven_since(db, domain, uninstalled_at, needs_auth_at=delivery.triggered_at):
         return Verdict(Outcome.SUPERSEDED, "the shop has been installed again since the uninstall that this speaks of")
     for feed in ("products", "customers"):
         database.sole_writer(db, domain, feed)

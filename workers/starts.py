@@ -2,7 +2,7 @@
 
 import structlog
 
-from adapters import runs
+from adapters import replays, runs
 from adapters.bell import LANES
 from workers.workshop import Workshop
 
@@ -23,11 +23,11 @@ def start_due_runs(workshop: Workshop) -> None:
 
 
 def wake_for_what_is_due(workshop: Workshop) -> None:
-    """Mail that was put off, and runs that wait for Shopify or whose worker died: their time comes without a bell."""
+    """Mail that was put off, and the next steps of runs and replays: their time comes without a bell."""
     for lane in LANES:
         if workshop.bell.has_due_mail(lane):
             workshop.bell.wake(lane)
     with workshop.db.connect() as db:
-        due = runs.is_due(db)
+        due = runs.is_due(db) or replays.is_due(db)
     if due:
         workshop.bell.wake("bulk")

@@ -15,13 +15,14 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters import inbox, shops, telemetry
-from adapters.figures import FRESHNESS, OUTCOMES, TURNS
+from adapters.breakage import sqlstate, where_it_broke
+from adapters.figures import FRESHNESS, OUTCOMES, TURN_SIZES, TURNS
 from adapters.shops import Shop
 from domain.deliveries import Fold, Outcome, Verdict, Waiting, count_outcomes, fold, has_waited_enough, next_pause
 from domain.failures import TokenDead, Transient
 from domain.topics import COMPLIANCE, Act
-from workers import customer_turn, product_turn, product_writing, runs, shop_turn
-from workers.gathering import Gathered, is_away, is_the_worlds_fault, sqlstate, where_it_broke
+from workers import customer_turn, product_turn, product_writing, replays, runs, shop_turn
+from workers.gathering import Gathered, is_away, is_the_worlds_fault
 from workers.workshop import Workshop, workshop
 
 log = structlog.get_logger()
@@ -50,13 +51,14 @@ def serve(lane: str) -> None:
             serve_shop(shop, lane, turn.shop)
             shop.bell.give_back(lane, turn)
         # A turn, then a step: a long backlog does not keep runs waiting, nor a large run the mail.
-        stepped = lane == "bulk" and runs.step(shop)
+        stepped = lane == "bulk" and (runs.step(shop) | replays.step(shop))
         if turn is not None or stepped:
             idle_since = time.monotonic()
         elif time.monotonic() - idle_since > LINGER_SECONDS:
             break
         else:
             time.sleep(LOOK_SECONDS)
+    shop.figures.hand_over()  # what runs have asked Shopify, too
     if shop.bell.has_due_mail(lane):
         shop.bell.wake(lane)
 
@@ -115,11 +117,13 @@ def _note(
 ) -> None:
     now = datetime.now(UTC)
     workshop.figures.time(TURNS, seconds, lane)
+    workshop.figures.time(TURN_SIZES, len(waiting), lane)
     for delivery in waiting:
         if (verdict := verdicts.get(delivery.id)) is not None:
             feed = delivery.feed or "shop"
             workshop.figures.count(OUTCOMES, feed, verdict.outcome.value)
-            if verdict.outcome is Outcome.APPLIED and delivery.source == "webhook":
+            # A replay is late by its nature, and that is no lag.
+            if verdict.outcome is Outcome.APPLIED and delivery.source == "webhook" and delivery.replay is None:
                 workshop.figures.time(FRESHNESS, (now - delivery.triggered_at).total_seconds(), feed)
     workshop.figures.hand_over()
 
@@ -211,18 +215,18 @@ T = TypeVar("T")
 def _settle_undecidable(workshop: Workshop, shop: Shop, found: Gathered[F], now: datetime) -> dict[int, Verdict]:
     """Close the dead, postpone the held up, and park the shop if its token is the reason."""
     verdicts = dict(found.dead)
-    pauses: dict[tuple[str, bool], dict[int, float]] = {}
+    pauses: dict[tuple[str, bool, str], dict[int, float]] = {}
     chance = random.random()  # noqa: S311 — one for all: what was held up together comes back as one turn
     for delivery, why in found.held_up.values():
         if has_waited_enough(delivery, now):
             verdicts[delivery.id] = _given_up(why)
         else:
             pause = why.retry_after if why.retry_after is not None else next_pause(delivery.attempts, chance)
-            pauses.setdefault((str(why), why.counts), {})[delivery.id] = pause
+            pauses.setdefault((str(why), why.counts, type(why).__name__), {})[delivery.id] = pause
     with workshop.db.begin() as db:
         inbox.close(db, {i: verdicts[i] for i in inbox.lock(db, verdicts)})
-        for (reason, counts), seconds in pauses.items():
-            inbox.postpone(db, seconds, reason, counts=counts)
+        for (reason, counts, error), seconds in pauses.items():
+            inbox.postpone(db, seconds, reason, counts=counts, error=error)
         if any(isinstance(why, TokenDead) for _, why in found.held_up.values()) and shop.token:
             shops.needs_auth(db, workshop.vault, shop)
         elif shop.state == "needs_auth" and found.answered:

@@ -12,7 +12,7 @@ from adapters.admin import AdminClient
 from adapters.bell import Bell
 from adapters.breaker import Breaker
 from adapters.budget import Budget
-from adapters.figures import Figures
+from adapters.figures import POINTS, Figures
 from adapters.tokens import TokenEndpoint
 from adapters.vault import Vault
 from settings import Settings, settings_or_exit
@@ -43,6 +43,7 @@ def workshop(lane: str) -> Workshop:
 def open_workshop(settings: Settings, *, leave: float = 0.0) -> Workshop:
     """Connections are lazy: nothing is reached before it is needed."""
     client = bell.connect(settings.redis_url)
+    figures = Figures(client)
     db, vault = database.connect(settings.database_url, pool=2), Vault(settings.encryption_keys)
     tokens = TokenEndpoint(settings.shopify_admin_origin, settings.shopify_api_key, settings.shopify_api_secret)
     return Workshop(
@@ -57,7 +58,8 @@ def open_workshop(settings: Settings, *, leave: float = 0.0) -> Workshop:
             Budget(client, leave=leave),
             Breaker(client),
             another_token=access.another_token(db, vault, tokens),
+            spent=lambda points: figures.count(POINTS, by=points),
         ),
-        figures=Figures(client),
+        figures=figures,
         holder=f"{socket.gethostname()}:{os.getpid()}",
     )

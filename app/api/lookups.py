@@ -115,4 +115,4 @@ def _fetch(feed: str, record_id: int) -> Response:
         raise TooManyRequests(str(refused), retry_after=60) from None
     with desk.db.connect() as db:
         (row,) = inbox.select(db, inbox.Filter(shop=shop, id=delivery), most=1)
-    return as_json(row, 202)
+    return as_json({name: row[name] for name in inbox.SHOWN}, 202)

@@ -14,20 +14,20 @@ from flask import Blueprint, Response, g, redirect, request, url_for
 from itsdangerous import BadSignature, URLSafeTimedSerializer
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
-from werkzeug.exceptions import Forbidden, HTTPException
+from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Response as AnyResponse
 
 from adapters import shops
 from adapters.shops import Shop
 from app.installing import installed
 from app.office import office
+from app.other_sites import SAFE, refuse_other_sites
 from app.pages import base
 from app.session_tokens import Caller, NotAuthorised, caller_of, is_from_shopify
 from domain.failures import IdTokenRefused, Permanent, Transient
 
 SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 COOKIE_SECONDS = 8 * 3600  # a working day
-SAFE = ("GET", "HEAD", "OPTIONS")
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ def _visitor() -> Visitor:
     if id_token and request.method in SAFE:
         return Visitor(caller_of(f"Bearer {id_token}", settings), id_token)
     caller = _remembered()
-    _refuse_other_sites()
+    refuse_other_sites()
     return Visitor(caller, None)
 
 
@@ -96,24 +96,6 @@ def _connect(domain: str, id_token: str) -> Shop:
     except (Transient, Permanent) as trouble:
         base.stop(503, "Shopify did not let the app in", f"{trouble} Reload this page to try again.")
     return installed(office(), domain, grant)
-
-
-def _refuse_other_sites() -> None:
-    """A form on somebody else's page must not act with our cookie. Browsers say where a request comes from; what is no
-    browser has no cookie that it was tricked into sending.
-
-    https://developer.mozilla.org/en-US/docs/Web/Security/Attacks/CSRF#fetch_metadata
-    """
-    if request.method in SAFE:
-        return
-    site = request.headers.get("Sec-Fetch-Site")
-    origin = request.headers.get("Origin")
-    if site is not None:
-        genuine = site in ("same-origin", "none")
-    else:
-        genuine = origin is None or origin in (request.host_url.rstrip("/"), office().settings.app_url)
-    if not genuine:
-        raise Forbidden("This form was sent from another site. Open the page again and repeat it there.")
 
 
 # The cookie: one a shop, so that two tabs of two shops never see each other's.

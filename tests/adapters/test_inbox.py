@@ -167,7 +167,7 @@ def test_a_replay_reopens_what_is_closed_and_says_how_many(database, put):
 
 
 def test_what_has_no_resource_cannot_be_replayed(database, put):
-    put(arrival("a", resource_id=None, dead_because="no id"))
+    put(arrival("a", resource_id=None, dead_because="no id", body=None))
 
     with database.begin() as db:
         assert inbox.forecast(db, Filter()) == {}

@@ -257,3 +257,32 @@ def test_without_an_address_nothing_is_started(environment):
     sentry_sdk.capture_message("nobody hears this")
 
     assert sentry_sdk.get_client().dsn is None
+
+
+def test_a_report_names_shop_and_topic_and_leads_to_the_console(sentry):
+    with structlog.contextvars.bound_contextvars(shop="northwind-trade.myshopify.com", lane="live", secret=TOKEN):
+        telemetry.report("A delivery could not be applied", delivery=77, topic="products/update")
+
+    told = sentry()
+    for tag in ('"delivery":"77"', '"topic":"products/update"', '"shop":"northwind-trade.myshopify.com"'):
+        assert tag in told
+    assert "http://127.0.0.1:8000/ops/deliveries/77" in told
+    assert TOKEN not in told
+
+
+def test_an_exception_carries_the_ids_that_were_at_hand(sentry):
+    with structlog.contextvars.bound_contextvars(shop="northwind-trade.myshopify.com"):
+        try:
+            fail("in a turn")
+        except RuntimeError:
+            sentry_sdk.capture_exception()
+
+    told = sentry()
+    assert '"shop":"northwind-trade.myshopify.com"' in told
+    assert "http://127.0.0.1:8000/ops/deliveries?shop=northwind-trade.myshopify.com" in told
+
+
+def test_what_is_about_no_shop_leads_nowhere(sentry):
+    telemetry.report("Something else")
+
+    assert "/ops/" not in sentry()

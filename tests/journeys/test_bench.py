@@ -25,6 +25,8 @@ FIGURES = (
     "Memory of live",
     "Memory of bulk",
     "Memory of clock",
+    "Replay of 600 dead deliveries",
+    "alone → beside it",
     "Backfill: 60 products",
     "products: records/s",
     "customers: records/s",

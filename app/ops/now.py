@@ -1,0 +1,140 @@
+"""Is it well, since when, and what is not: the page that is looked at first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import redis
+from flask import Response
+from sqlalchemy import Connection
+
+from adapters import failures, inbox, overview, workforce
+from adapters.overview import Dead, Feed
+from adapters.workforce import Hand
+from app.office import office
+from app.ops.entrance import console
+from app.ops.frame import page
+from domain.feed_state import FeedState, state_of
+
+blueprint = console("ops_now", __name__)
+LATE_SECONDS = {"live": 60.0, "bulk": 3_600.0}
+STOPPED_SECONDS = 60.0  # a duty that is so long overdue: no clock is running
+MOST_FEEDS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """`tone` is `critical` (failing) or `attention` (degraded). `since`: as far as can be told."""
+
+    tone: str
+    sentence: str
+    since: datetime | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unwell:
+    """A feed that is not green."""
+
+    feed: Feed
+    state: FeedState
+
+
+@blueprint.get("")
+@blueprint.get("/")
+def show() -> Response:
+    now, hands = datetime.now(UTC), _hands()
+    with office().db.connect() as db:
+        lanes = inbox.lane_figures(db)
+        dead, feeds = overview.dead(db), _unwell(db, now)
+        troubles = sorted(
+            _troubles(db, now, lanes=lanes, dead=dead, feeds=feeds, hands=hands), key=lambda t: t.tone != "critical"
+        )
+        gaps = overview.gap_counts(db, now - timedelta(days=1))
+        return page(
+            "now.html",
+            title="Now",
+            tab="now",
+            troubles=troubles,
+            standing=_standing(db, troubles, dead, now),
+            ingress=overview.ingress(db),
+            lanes={lane: lanes.get(lane, (0, None)) for lane in LATE_SECONDS},
+            dead=dead,
+            most_dead=overview.MOST_DEAD,
+            gaps=gaps,
+            drift=sum(gap["n"] for gap in gaps),
+            feeds=feeds[:MOST_FEEDS],
+            feeds_count=len(feeds),
+            reconciling=overview.reconciling(db),
+            issues=failures.listed(db, state="open", most=5),
+            hands=hands,
+            secrets=len(office().settings.webhook_secrets),
+        )
+
+
+def _hands() -> list[Hand] | None:
+    """None: Redis does not answer."""
+    try:
+        return workforce.hands(office().redis)
+    except redis.RedisError:
+        return None
+
+
+def _unwell(db: Connection, now: datetime) -> list[Unwell]:
+    every = timedelta(seconds=office().settings.reconcile_seconds)
+    judged = [Unwell(feed, state_of(feed.facts, now)) for feed in overview.feeds(db, every)]
+    # What its merchant can mend, and a shop that has none of these records, is amber for the merchant alone.
+    return [one for one in judged if one.state.state == "no_data" and one.state.reason != "source_empty"]
+
+
+def _troubles(
+    db: Connection,
+    now: datetime,
+    *,
+    lanes: dict[str, tuple[int, float]],
+    dead: Dead,
+    feeds: list[Unwell],
+    hands: list[Hand] | None,
+) -> Iterator[Trouble]:
+    yield from _of_processes(db, now, hands)
+    for lane, (waiting, oldest) in sorted(lanes.items()):
+        if oldest > LATE_SECONDS.get(lane, 60.0):
+            since = now - timedelta(seconds=oldest)
+            tone = "critical" if lane == "live" and oldest > 600 else "attention"
+            yield Trouble(tone, f"Mail is late in the lane {lane}: {waiting:,} wait.", since, "ops_workers.show")
+    unattended = failures.count_dead(db, overview.MOST_DEAD)
+    if unattended:
+        many = f"{overview.MOST_DEAD - 1:,}+" if unattended >= overview.MOST_DEAD else f"{unattended:,}"
+        what = "delivery is" if unattended == 1 else "deliveries are"
+        yield Trouble("attention", f"{many} {what} dead.", dead.last_at, "ops_issues.listed")
+    if feeds:
+        what = "feed is" if len(feeds) == 1 else "feeds are"
+        yield Trouble("attention", f"{len(feeds):,} {what} without data.", None, "ops_shops.listed")
+    held = overview.held_runs(db)
+    if held:
+        first = min((run["finished_at"] for run in held if run["finished_at"]), default=None)
+        what = "run waits" if len(held) == 1 else "runs wait"
+        yield Trouble("attention", f"{len(held):,} {what} for confirmation.", first, "ops_runs.listed")
+
+
+def _of_processes(db: Connection, now: datetime, hands: list[Hand] | None) -> Iterator[Trouble]:
+    if hands is None:
+        yield Trouble("critical", "Redis does not answer: mail is stored, and waits.", None, "ops_workers.show")
+    else:
+        for lane in LATE_SECONDS:
+            if not any(hand.lane == lane and not hand.is_silent(now) for hand in hands):
+                yield Trouble("critical", f"No worker serves the lane {lane}.", None, "ops_workers.show")
+    due = [duty["due_at"] for duty in overview.duties(db)]
+    if not due or now - max(due) > timedelta(seconds=STOPPED_SECONDS):
+        yield Trouble("critical", "No clock is running.", max(due, default=None), "ops_workers.show")
+
+
+def _standing(db: Connection, troubles: list[Trouble], dead: Dead, now: datetime) -> dict[str, Any]:
+    """One line. Well since: the last trouble that left a trace, or the first delivery."""
+    if troubles:
+        failing = any(trouble.tone == "critical" for trouble in troubles)
+        since = min((trouble.since for trouble in troubles if trouble.since), default=None)
+        return {"word": "Failing" if failing else "Degraded", "tone": troubles[0].tone, "since": since}
+    since = dead.last_at or overview.first_delivery_at(db)
+    return {"word": "Healthy", "tone": "success", "since": min(since, now) if since else None}
