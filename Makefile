@@ -2,13 +2,14 @@
 PYTHON ?= python3
 IN = .venv/bin/
 
-.PHONY: help demo gameday test test-long check bench up clean runtime tools
+.PHONY: help demo gameday test test-long check audit lock bench up clean runtime tools
 
 help:
 	@echo "make demo       a whole shop and its app on this machine, webhooks lost and doubled (ONCE=1: bounded, no terminal)"
 	@echo "make gameday    rehearse an outage, a rotated secret, poison, and a bug with its replay (ONCE=1: without a terminal)"
 	@echo "make test       every test but the long ones          make test-long   those"
 	@echo "make check      style, types, import directions       make bench       figures"
+	@echo "make lock       requirements*.lock anew, with the hash of every file    make audit   known flaws of what is locked"
 	@echo "make up         the app's processes, with DATABASE_URL, REDIS_URL and the rest of the environment"
 	@echo "make clean      remove whatever these have made"
 
@@ -29,7 +30,18 @@ check: tools
 	@$(IN)ruff format --check --quiet .
 	@$(IN)mypy --no-error-summary
 	@$(IN)lint-imports
+	@$(IN)bandit --quiet --configfile pyproject.toml --recursive settings.py supervise.py domain schemas adapters app workers
 	@echo "Style, types and import directions are fine."
+
+# Both ask an index, so neither belongs to `check`, which works without a network.
+audit: tools
+	@test -x .run/audit/bin/pip-audit || { $(PYTHON) -m venv .run/audit && .run/audit/bin/pip install -qq pip-audit==2.10.1; }
+	@.run/audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.lock
+
+lock: tools
+	@test -x .run/lock/bin/uv || { $(PYTHON) -m venv .run/lock && .run/lock/bin/pip install -qq uv==0.13.9; }
+	@for name in requirements requirements-dev; do .run/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-header --no-annotate $$name.txt --output-file $$name.lock; done
 
 bench: tools
 	@exec $(IN)python -m bench
@@ -39,11 +51,11 @@ up: runtime
 
 runtime:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, and there is no $(PYTHON)." >&2; exit 1; }
-	@$(PYTHON) .ci/install.py requirements.txt
+	@$(PYTHON) .ci/install.py requirements.lock
 
 tools:
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, and there is no $(PYTHON)." >&2; exit 1; }
-	@$(PYTHON) .ci/install.py requirements-dev.txt
+	@$(PYTHON) .ci/install.py requirements-dev.lock
 
 # A Postgres started by root may lie in the temporary folder, see devstore/servers.py.
 clean:

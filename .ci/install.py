@@ -1,6 +1,7 @@
-"""Make .venv in the current folder hold what a requirements file asks for. Silent and quick when it does already.
+"""Make .venv in the current folder hold what a lock lists. Silent and quick when it does already.
 
-`python3 .ci/install.py requirements.txt`, as the Makefile does. Kept readable for old Pythons, which get a sentence.
+`python3 .ci/install.py requirements.lock`, as the Makefile does. A file that is not the one whose hash was locked is
+refused, wherever it came from. Kept readable for old Pythons, which get a sentence.
 """  # noqa: INP001  # a script, not a package
 
 import fcntl
@@ -13,18 +14,18 @@ from pathlib import Path
 VENV = Path(".venv").absolute()
 
 
-def main(requirements: str) -> None:
+def main(lock: str) -> None:
     if sys.version_info < (3, 11):  # noqa: UP036  # this very sentence is what an old one must be able to say
         found = sys.version.split()[0]
         sys.exit(
             f"Python 3.11 or newer is needed, this is {found}. Another one is named with: make PYTHON=python3.12 …"
         )
     Path(".run").mkdir(exist_ok=True)
-    with Path(".run/install.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # two may be started at once
+    with Path(".run/install.lock").open("w") as alone:
+        fcntl.flock(alone, fcntl.LOCK_EX)  # two may be started at once
         if not is_usable():
             create()
-        install(Path(requirements))
+        install(Path(lock))
 
 
 def is_usable() -> bool:
@@ -47,16 +48,16 @@ def create() -> None:
     run(sys.executable, "-m", "venv", "--clear", str(VENV))
 
 
-def install(requirements: Path) -> None:
+def install(lock: Path) -> None:
     wanted = hashlib.sha256(
-        b"".join(path.read_bytes() for path in sorted(Path().glob("requirements*.txt")))
+        b"".join(path.read_bytes() for path in sorted(Path().glob("requirements*.lock")))
     ).hexdigest()
-    stamp = VENV / f".{requirements.stem}"
+    stamp = VENV / f".{lock.stem}"
     if stamp.exists() and stamp.read_text() == wanted:
         return
-    say(f"Installing {requirements} into .venv")
+    say(f"Installing {lock} into .venv")
     pip = [str(VENV / "bin" / "python"), "-m", "pip", "--disable-pip-version-check", "--no-input"]
-    run(*pip, "install", "-qq", "--requirement", str(requirements))
+    run(*pip, "install", "-qq", "--require-hashes", "--requirement", str(lock))
     stamp.write_text(wanted)
 
 

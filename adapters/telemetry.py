@@ -19,8 +19,16 @@ from settings import Settings
 
 Event = MutableMapping[str, Any]
 
-_SECRETS = re.compile(r"shp[a-z]{2}_\w+|eyJ[\w-]+\.[\w-]+\.[\w-]+|Bearer\s+\S+|\bgAAAAA[\w-]+=*")
-_EMAILS = re.compile(r"[^\s@\"'<>:;,(){}\[\]]+@[^\s@\"'<>:;,(){}\[\]]+\.[^\s@\"'<>:;,(){}\[\]]+")
+# Long words are begun at their start alone: tried at each letter, they would take the square of their length.
+_SECRETS = re.compile(
+    r"shp[a-z]{2}_\w+|(?<![\w-])(?=[\w-]+\.[\w-]+\.[\w-])[\w-]*?eyJ[\w-]+\.[\w-]+\.[\w-]+"
+    r"|Bearer\s+\S+|\bgAAAAA[\w-]+=*"
+)
+_EMAILS = re.compile(
+    r"(?<![^\s@\"'<>:;,(){}\[\]])[^\s@\"'<>:;,(){}\[\]]+@[^\s@\"'<>:;,(){}\[\]]+\.[^\s@\"'<>:;,(){}\[\]]+"
+)
+# JSON escapes what is below the space. These, too, break lines, move a terminal's cursor or turn its letters round.
+_CONTROLS = re.compile("[\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
 _DETAILS = re.compile(r"\b(DETAIL|CONTEXT|HINT):.*", re.DOTALL)
 
 
@@ -59,7 +67,8 @@ def start_logging(process: str, *, stream: TextIO = sys.stdout, level: int = log
 
 
 def _json(event: Any, **_: Any) -> str:
-    return orjson.dumps(event, default=str).decode()
+    line = orjson.dumps(event, default=str).decode()
+    return _CONTROLS.sub(lambda found: f"\\u{ord(found[0]):04x}", line)
 
 
 def scrub(_logger: Any, _method: str, event: Event) -> Event:

@@ -6,7 +6,7 @@ import sys
 from flask import Flask
 
 from adapters import telemetry
-from app import api, cli, health, ops, pages, problems, webhooks
+from app import api, cli, hardening, health, ops, pages, problems, webhooks
 from app.office import open_office
 from settings import BadSettings, Settings, read_settings, settings_or_exit
 
@@ -40,6 +40,7 @@ def build_app(chosen: Settings) -> Flask:
     app.extensions["office"] = open_office(chosen)
     for blueprint in (webhooks.blueprint, api.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
+    hardening.register(app, chosen)
     problems.register(app)
     pages.register(app)
     ops.register(app)

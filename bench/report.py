@@ -148,7 +148,7 @@ def _replay(found: Figures) -> Iterator[Row]:
     yield Row(figure, f"{found['forecast']['seconds']:,.1f}", "", "", "≤ 10 s", found["forecast"]["seconds"] <= 10)
     ratio = found["during_p99_ms"] / found["idle_p99_ms"]
     both = f"{found['idle_p99_ms']:,.1f} → {found['during_p99_ms']:,.1f}"
-    figure = f"  acknowledgement p99 of {found['live_per_second']:g} live ones a second, ms: alone → beside it"
+    figure = "  live p99, alone → beside it, ms"
     yield Row(figure, both, "", f"{ratio:.2f} x", "≤ 1.5 x", ratio <= 1.5)
     for name, of in found["memory"].items():
         memory = f"{of['first_mib']:.0f} → {of['last_mib']:.0f} ({of['growth_percent']:+.0f} %)"

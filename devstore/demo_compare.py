@@ -77,11 +77,15 @@ class Wanted:
 
 
 def expected(truth: Mapping[str, Body]) -> dict[Resource, Wanted]:
-    """Every resource that the stores have or had, as the mirror should know it."""
+    """Every resource that the stores have or had, as the mirror should know it.
+
+    A store whose merchant has set who is imported says so in `tag` and `ignored_keys`.
+    """
     wanted: dict[Resource, Wanted] = {}
     for shop, store in truth.items():
         wanted |= {Resource(shop, "products", p["id"]): _product(p) for p in store["products"]}
-        wanted |= {Resource(shop, "customers", c["id"]): _customer(c) for c in store["customers"]}
+        rule = store.get("tag", "b2b"), store.get("ignored_keys", ())
+        wanted |= {Resource(shop, "customers", c["id"]): _customer(c, *rule) for c in store["customers"]}
         for feed in FEEDS:
             gone = {Resource(shop, feed, number): Wanted(absent=("removed",)) for number in store["deleted"][feed]}
             wanted |= gone
@@ -103,9 +107,9 @@ def _of_variant(number: int, name: str) -> str:
     return f"{name} of variant {number}"
 
 
-def _customer(customer: Body) -> Wanted:
+def _customer(customer: Body, tag: str, ignored_keys: Collection[str]) -> Wanted:
     """A customer who was never imported and one who was removed are both rightly absent."""
-    rule = _rule(customer)
+    rule = _rule(customer, tag, ignored_keys)
     if rule is None:
         return Wanted(absent=("not_eligible", "removed", "never_seen"))
     names = ("email", "first_name", "last_name", "phone", "tags", "state", "updated_at")
@@ -113,11 +117,11 @@ def _customer(customer: Body) -> Wanted:
     return Wanted(core | {"eligibility": rule, "metafields": _raw(customer["metafields"])})
 
 
-def _rule(customer: Body) -> str | None:
+def _rule(customer: Body, tag: str, ignored_keys: Collection[str]) -> str | None:
     """The documented rule, written a second time on purpose: a mirror must not be judged by its own judgement."""
-    if any(tag.strip().casefold() == "b2b" for tag in customer["tags"]):
+    if any(one.strip().casefold() == tag for one in customer["tags"]):
         return "tag"
-    return "metafield" if _raw(customer["metafields"]) else None
+    return "metafield" if _raw(customer["metafields"]).keys() - set(ignored_keys) else None
 
 
 def _raw(metafields: Iterable[Body]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-_SHOP = re.compile(r"\b[a-z0-9][a-z0-9-]*\.myshopify\.com\b", re.IGNORECASE)
+_ANY_SHOP = re.compile(r"\b[a-z0-9][a-z0-9-]{0,100}\.myshopify\.com\b", re.IGNORECASE)  # bounded: never the square
 _QUOTED = re.compile(r"\"[^\"]*\"|“[^”]*”|(?<!\w)'[^']*'(?!\w)")
 # A status or a SQLSTATE says what kind of failure it is; any other number says which delivery's.
 _NUMBER = re.compile(r"(?P<kind>(?:HTTP|SQLSTATE) \w+)|\d+(?:[.,:]\d+)*")
@@ -33,7 +33,7 @@ def fingerprint(topic: str, reason: str | None) -> Fingerprint:
 def common_sentence(reason: str) -> str:
     sentence = _GIVEN_UP.sub("", reason)
     sentence = _QUOTED.sub("“…”", sentence)
-    sentence = _SHOP.sub("the shop", sentence)
+    sentence = _ANY_SHOP.sub("the shop", sentence)
     return _NUMBER.sub(lambda found: found["kind"] or "N", sentence)
 
 

@@ -278,7 +278,8 @@ def _filtered_out(one: Subscription, _ours: Ours, _now: datetime) -> Problem | N
 
 def _filtered_fields(text: str) -> frozenset[str]:
     unquoted = re.sub(r'"[^"]*"|\'[^\']*\'', "", text)
-    return frozenset(re.findall(r"([A-Za-z_][\w-]*)(?:\.[\w.-]+)?\s*:", unquoted))
+    # From a name's start alone, or a long one would be tried at each of its letters; a minus before it negates.
+    return frozenset(re.findall(r"(?<![\w.])(?<![\w-]-)([A-Za-z_][\w-]*)(?:\.[\w.-]+)?\s*:", unquoted))
 
 
 def _unreadable(one: Subscription, _ours: Ours, _now: datetime) -> Problem | None:

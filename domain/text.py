@@ -7,7 +7,8 @@ from typing import Any
 SNIPPET = 80
 MASK = "…"
 _UNSTORABLE = re.compile("[\x00\ud800-\udfff]")
-_EMAIL_LIKE = re.compile(r"([^\s@\"'<>,;:\[\]{}])[^\s@\"'<>,;:\[\]{}]*@[^\s\"'<>,;\[\]{}]+")
+# Begun at the start of a word alone: tried at each of its letters, a long word would take the square of its length.
+_EMAIL_LIKE = re.compile(r"(?<![^\s@\"'<>,;:\[\]{}])([^\s@\"'<>,;:\[\]{}])[^\s@\"'<>,;:\[\]{}]*@[^\s\"'<>,;\[\]{}]+")
 _PHONE_LIKE = re.compile(r"\+?\d(?:[ ().-]{0,2}\d){8,}")
 
 

@@ -10,7 +10,7 @@ from marshmallow import EXCLUDE, RAISE, Schema, fields, missing, validate
 from domain.text import storable
 
 LARGEST_ID = 2**63 - 1
-_LOST_PLUS = re.compile(r"(T.*) (\d\d:\d\d)$")  # a plus that was not written as %2B arrives as a space
+_LOST_PLUS = re.compile(r"(T[^T]*) (\d\d:\d\d)$")  # a plus that was not written as %2B arrives as a space
 
 
 class Question(Schema):

@@ -11,6 +11,7 @@ from domain.eligibility import Probe
 from domain.issues import Issue, Translation
 from domain.metafield_values import kind
 from domain.records import Address, Customer, Metafield, Product, ProductMetafields
+from domain.text import storable
 from schemas.fields import Id, Lenient, Moment, Money, Tags, Text, WholeNumber, Word, YesNo, as_id, issues_of, load
 from schemas.metafields import goes_on, members, metafields_from
 from schemas.products import MOST_VARIANTS, checked_time, pairs, product_from, variants_from
@@ -138,7 +139,7 @@ def node_id(node: Any) -> int | None:
 
 def node_time(node: Any) -> datetime | None:
     """A node's `updatedAt`, or None when it has no believable one."""
-    read, _ = load(_CUSTOMER, {"updatedAt": node.get("updatedAt")})
+    read, _ = load(_CUSTOMER, {"updatedAt": node.get("updatedAt") if isinstance(node, dict) else None})
     moment: datetime | None = read.get("updated_at")
     return moment
 
@@ -160,7 +161,7 @@ def read_customer_probe(node: Any) -> Probe | None:
     return Probe(
         id=customer_id,
         tags=read.get("tags"),
-        keys=None if keys is None else frozenset(key for key in keys if isinstance(key, str)),
+        keys=None if keys is None else frozenset(storable(key) for key in keys if isinstance(key, str)),
         keys_complete=not goes_on(connection),
         updated_at=read.get("updated_at"),
     )

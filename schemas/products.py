@@ -8,6 +8,7 @@ from marshmallow import Schema
 
 from domain.issues import Issue, Translation
 from domain.records import Product, Variant
+from domain.text import storable
 from schemas.fields import issues_of, load, too_far_ahead
 
 MOST_VARIANTS = 2_048  # of one product: Shopify's limit
@@ -77,7 +78,8 @@ def checked_time(
 
 
 def pairs(found: Iterable[tuple[Any, Any]]) -> tuple[tuple[str, str], ...]:
-    return tuple((name, value) for name, value in found if isinstance(name, str) and isinstance(value, str))
+    texts = ((name, value) for name, value in found if isinstance(name, str) and isinstance(value, str))
+    return tuple((storable(name), storable(value)) for name, value in texts)
 
 
 def _variant_issues(

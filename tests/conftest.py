@@ -17,6 +17,11 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from devstore.servers import Postgres, Valkey
 
 
+def pytest_addoption(parser):
+    parser.addoption("--fuzz-seed", type=int, default=1, help="other seed, other cases; the same seed, the same")
+    parser.addoption("--fuzz-cases", type=int, default=200_000, help="how many the long tests try")
+
+
 @pytest.fixture(scope="session")
 def session_folder():
     """Straight in the temporary folder: pytest's own are closed to the account that Postgres runs under for root."""

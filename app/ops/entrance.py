@@ -27,6 +27,7 @@ from adapters import wrong_passwords
 from app.office import office
 from app.ops import frame
 from app.other_sites import SAFE, refuse_other_sites
+from app.signing import signer
 from settings import OpsUser
 
 COOKIE = "data_sync_ops"
@@ -110,7 +111,7 @@ def form_token() -> str:
 
 
 def _form_signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(office().settings.secret_key, salt="ops form")
+    return signer("ops form")
 
 
 def _whoever_it_is() -> Person | None:
@@ -209,7 +210,7 @@ def forget(response: AnyResponse) -> None:
 
 
 def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(office().settings.secret_key, salt="ops session")
+    return signer("ops session")
 
 
 def _mark(user: OpsUser) -> str:

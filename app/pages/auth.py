@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from flask import Blueprint, redirect, request, url_for
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadSignature
 from werkzeug.wrappers import Response as AnyResponse
 
 from app.installing import installed
@@ -17,6 +17,7 @@ from app.office import office
 from app.pages import base
 from app.pages.entrance import asked_shop, set_cookie
 from app.session_tokens import Caller, is_from_shopify
+from app.signing import signer
 from domain.failures import Permanent, Transient
 from domain.subscriptions import SCOPES
 
@@ -43,7 +44,7 @@ def start() -> AnyResponse:
     response = redirect(f"{origin}/admin/oauth/authorize?{urlencode(wanted)}")
     response.set_cookie(
         STATE_COOKIE,
-        _signer().dumps([shop, state]),
+        signer("sign-in state").dumps([shop, state]),
         max_age=STATE_SECONDS,
         httponly=True,
         secure=settings.app_url.startswith("https"),
@@ -74,13 +75,9 @@ def callback() -> AnyResponse:
     return response
 
 
-def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(office().settings.secret_key, salt="sign-in state")
-
-
 def _asked_by_this_browser(shop: str, state: str) -> bool:
     try:
-        asked: Any = _signer().loads(request.cookies.get(STATE_COOKIE, ""), max_age=STATE_SECONDS)
+        asked: Any = signer("sign-in state").loads(request.cookies.get(STATE_COOKIE, ""), max_age=STATE_SECONDS)
         return asked[0] == shop and hmac.compare_digest(str(asked[1]).encode(), state.encode())
     except (BadSignature, ValueError, TypeError, IndexError):
         return False

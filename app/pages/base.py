@@ -69,6 +69,7 @@ def _policy(frames: str) -> str:
             "img-src 'self' data:",
             "object-src 'none'",
             "base-uri 'none'",
+            "form-action 'self'",
             f"frame-ancestors {frames}",
         )
     )

@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, g, redirect, request, url_for
-from itsdangerous import BadSignature, URLSafeTimedSerializer
+from itsdangerous import BadSignature
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from werkzeug.exceptions import HTTPException
@@ -24,6 +24,7 @@ from app.office import office
 from app.other_sites import SAFE, refuse_other_sites
 from app.pages import base
 from app.session_tokens import Caller, NotAuthorised, caller_of, is_from_shopify
+from app.signing import signer
 from domain.failures import IdTokenRefused, Permanent, Transient
 
 SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
@@ -105,17 +106,13 @@ def _cookie_name(domain: str) -> str:
     return f"data_sync_{domain.removesuffix('.myshopify.com')}"
 
 
-def _signer() -> URLSafeTimedSerializer:
-    return URLSafeTimedSerializer(office().settings.secret_key, salt="merchant page")
-
-
 def _remembered() -> Caller:
     """Whom the cookie of the asked shop names; without `shop`, the only shop there is one of."""
     asked = asked_shop()
     names = [_cookie_name(asked)] if asked else [name for name in request.cookies if name.startswith("data_sync_")]
     if len(names) == 1 and names[0] in request.cookies:
         try:
-            domain, user = _signer().loads(request.cookies[names[0]], max_age=COOKIE_SECONDS)
+            domain, user = signer("merchant page").loads(request.cookies[names[0]], max_age=COOKIE_SECONDS)
         except (BadSignature, ValueError, TypeError):
             pass
         else:
@@ -141,7 +138,7 @@ def set_cookie(response: AnyResponse, caller: Caller) -> None:
     secure = office().settings.app_url.startswith("https")
     response.set_cookie(
         _cookie_name(caller.shop),
-        _signer().dumps([caller.shop, caller.user]),
+        signer("merchant page").dumps([caller.shop, caller.user]),
         max_age=COOKIE_SECONDS,
         httponly=True,
         secure=secure,

@@ -9,7 +9,9 @@ from domain.customer_checks import check_customer
 from domain.eligibility import Rule, judge
 from domain.records import Metafield
 from domain.sparklayer import customer_record
+from domain.text import is_storable
 from schemas.nodes import (
+    node_time,
     read_customer_node,
     read_customer_probe,
     read_product_node,
@@ -229,3 +231,16 @@ def test_no_json_makes_a_translator_raise(node, inner):
         assert read_customer_probe(body) is None or read_customer_probe(body).id > 0
         read_product_node_metafields(body)
         read_variant_metafields(1, [body], node)
+
+
+@pytest.mark.parametrize("key", ["\x00", "gro\x00up", "\ud800"])
+def test_a_probed_key_is_kept_as_it_can_be_stored(key):
+    probe = read_customer_probe({"id": "gid://shopify/Customer/5", "tags": [], "metafields": {"nodes": [{"key": key}]}})
+
+    assert all(is_storable(kept) for kept in probe.keys)
+    assert len(probe.keys) == 1
+
+
+@pytest.mark.parametrize("node", [None, [], "x", 5, {}])
+def test_what_is_no_node_has_no_time(node):
+    assert node_time(node) is None

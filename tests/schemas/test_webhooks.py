@@ -10,6 +10,7 @@ from domain.catalogue import render
 from domain.product_checks import check_product
 from domain.records import Metafield, ProductMetafields
 from domain.sparklayer import product_record
+from domain.text import is_storable
 from domain.topics import Unreadable
 from schemas.webhooks import read_body, read_body_metafields, read_product
 
@@ -349,3 +350,14 @@ def test_no_change_to_a_real_body_makes_the_translator_raise(payload, data):
 def test_no_bytes_make_the_reader_raise_anything_but_its_refusal(raw):
     with suppress(Unreadable):
         assert isinstance(read_body(raw), dict)
+
+
+@pytest.mark.parametrize("name", ["\x00", "Si\x00ze", "\ud800"])
+def test_the_name_of_an_option_is_kept_as_it_can_be_stored(name):
+    body = {"id": 1, "options": [{"name": name}], "variants": [{"id": 2, "option1": "Small"}]}
+
+    (variant,) = read_product(body, NOW).record.variants
+
+    ((option, value),) = variant.options
+    assert is_storable(option)
+    assert value == "Small"

@@ -1,0 +1,213 @@
+"""What must hold once everything has come to rest, whatever happened before: for tests, the demo and the bench.
+
+Both sides are looked at from outside: the store by its truth and its ledger, the app by its lookup and its tables.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from typing import Any
+
+import psycopg
+
+from devstore.client import Devstore
+from devstore.demo_compare import CORE, Difference, Excuses, Resource, differences, expected, unknowable
+
+Body = dict[str, Any]
+Mirror = Callable[[Collection[Resource]], Mapping[Resource, Body]]
+Db = psycopg.Connection[tuple[Any, ...]]
+COMPLIANCE = ("customers/data_request", "customers/redact", "shop/redact")
+
+
+def breaches(
+    store: Devstore,
+    database_url: str,
+    mirror: Mirror,
+    shops: Iterable[str],
+    *,
+    imported: Collection[Resource] = (),
+    excused: Excuses | None = None,
+) -> list[str]:
+    """Each breach as a plain sentence; none means that these hold:
+
+    the mirror of `shops` equals the store, nothing that exists is removed; every 200 has exactly one delivery; every
+    closed delivery has exactly one outcome; nothing is left of whom the app was asked to forget.
+
+    `mirror` answers as `GET /api/v1/{feed}?q=gid` does. `imported` is what the shops had at their first import, and
+    `excused` what cannot be known yet (`demo_compare.unhearable`, while no run has been).
+    """
+    ledger = store.ledger()
+    with psycopg.connect(plain(database_url)) as db:
+        forgotten = redacted(db)
+        truth = {shop: store.truth(shop) for shop in shops}
+        persons = list(_take_out(truth, forgotten))
+        unsaid = unknowable(truth, ledger, imported) | dict(excused or {})
+        resources = expected(truth)
+        return [
+            *(_told(one) for one in differences(truth, mirror(resources), unsaid)),
+            *_not_stored(db, ledger),
+            *_without_one_outcome(db),
+            *_witnessed(db, truth),
+            *_still_known(forgotten, mirror(forgotten)),
+            *_traces_of_customers(db, forgotten),
+            *_traces_of_words(db, persons),
+            *_traces_of_shops(db),
+        ]
+
+
+def plain(database_url: str) -> str:
+    """As psycopg reads it."""
+    return database_url.replace("postgresql+psycopg://", "postgresql://")
+
+
+def _told(difference: Difference) -> str:
+    if difference.facet == CORE and difference.store == "here":
+        return f"{difference.resource} exists in the store and is {difference.mirror} in the mirror."
+    return f"{difference}."
+
+
+def _not_stored(db: Db, ledger: Iterable[Body]) -> Iterator[str]:
+    """Of each delivery that was answered with a 200. What a shop's redaction has erased since is not missed."""
+    rows = db.execute("SELECT shop, webhook_id, count(*) FROM deliveries GROUP BY 1, 2")
+    stored = {(shop, webhook_id): count for shop, webhook_id, count in rows}
+    erased = {shop for (shop,) in db.execute(_ERASED_SHOPS)}
+    for entry in ledger:
+        answered = any(attempt["status"] == 200 for attempt in entry["attempts"])
+        count = stored.get((entry["shop"], entry["webhook_id"]), 0)
+        if answered and count != 1 and not (count == 0 and entry["shop"] in erased):
+            what = f"{entry['shop']}, {entry['topic']} {entry['webhook_id']}"
+            yield f"{what} was answered 200 and is stored {count} times."
+
+
+_ERASED_SHOPS = "SELECT DISTINCT shop FROM deliveries WHERE topic = 'shop/redact' AND outcome = 'applied'"
+
+
+def _without_one_outcome(db: Db) -> Iterator[str]:
+    rows = db.execute("""SELECT id, state, outcome FROM deliveries
+                         WHERE (state = 'closed') <> (outcome IS NOT NULL)
+                            OR (state = 'closed') <> (closed_at IS NOT NULL)""")
+    for delivery, state, outcome in rows:
+        yield f"Delivery {delivery} is {state} with the outcome {outcome}."
+
+
+def install_witness(database_url: str) -> None:
+    """From now on the database itself writes down each closing and reopening of a delivery and each removal of a
+    product: a second outcome, or a removal that was undone, would leave no other trace.
+    """
+    with psycopg.connect(plain(database_url)) as db:
+        db.execute(_WITNESS)
+
+
+_WITNESS = """
+CREATE TABLE witnessed_closings (delivery bigint, step smallint);
+CREATE TABLE witnessed_removals (shop text, id bigint);
+CREATE FUNCTION witness_closing() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO witnessed_closings VALUES (NEW.id, CASE WHEN NEW.state = 'closed' THEN 1 ELSE -1 END);
+    RETURN NEW;
+END$$;
+CREATE FUNCTION witness_removal() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO witnessed_removals VALUES (NEW.shop, NEW.id);
+    RETURN NEW;
+END$$;
+CREATE TRIGGER witness_closing AFTER UPDATE ON deliveries FOR EACH ROW
+    WHEN (OLD.closed_at IS DISTINCT FROM NEW.closed_at) EXECUTE FUNCTION witness_closing();
+CREATE TRIGGER witness_removal AFTER UPDATE ON products FOR EACH ROW
+    WHEN (OLD.removed_at IS NULL AND NEW.removed_at IS NOT NULL) EXECUTE FUNCTION witness_removal();
+"""
+
+
+def _witnessed(db: Db, truth: Mapping[str, Body]) -> Iterator[str]:
+    if db.execute("SELECT to_regclass('witnessed_closings')").fetchone() == (None,):
+        return
+    for delivery, times in db.execute(
+        "SELECT delivery, sum(step) FROM witnessed_closings GROUP BY 1 HAVING sum(step) > 1"
+    ):
+        yield f"Delivery {delivery} was closed {times} times."
+    for shop, number in db.execute("SELECT DISTINCT shop, id FROM witnessed_removals"):
+        if shop in truth and any(product["id"] == number for product in truth[shop]["products"]):
+            yield f"{Resource(shop, 'products', number)} exists in the store and had been removed from the mirror."
+
+
+# Whom the app was asked to forget.
+
+
+def redacted(db: Db) -> set[Resource]:
+    """Customers whose redaction has been done. A shop's own forgets that, too: who is here then has come anew."""
+    rows = db.execute("""SELECT DISTINCT shop, resource_id FROM deliveries AS d
+                         WHERE topic = 'customers/redact' AND outcome = 'applied' AND resource_id IS NOT NULL
+                           AND NOT EXISTS (SELECT 1 FROM deliveries AS later
+                                           WHERE later.shop = d.shop AND later.topic = 'shop/redact'
+                                             AND later.outcome = 'applied'
+                                             AND (later.closed_at, later.id) > (d.closed_at, d.id))""")
+    return {Resource(shop, "customers", number) for shop, number in rows}
+
+
+def _take_out(truth: Mapping[str, Body], forgotten: Collection[Resource]) -> Iterator[Body]:
+    """Shopify may know them still; the mirror must not. They are yielded."""
+    for shop, store in truth.items():
+        known = store["customers"]
+        store["customers"] = [one for one in known if Resource(shop, "customers", one["id"]) not in forgotten]
+        gone = store["deleted"]["customers"]
+        store["deleted"]["customers"] = [n for n in gone if Resource(shop, "customers", n) not in forgotten]
+        yield from (one for one in known if Resource(shop, "customers", one["id"]) in forgotten)
+
+
+def _still_known(forgotten: Collection[Resource], answers: Mapping[Resource, Body]) -> Iterator[str]:
+    for one in sorted(forgotten):
+        if answers[one]["results"]:
+            yield f"{one} was to be forgotten and can be looked up."
+
+
+# A mark without anything personal stays, so that no later delivery brings the person back.
+_TRACES = {
+    "a record": """SELECT 1 FROM customers WHERE shop = %s AND id = %s AND NOT (redacted AND state = 'removed')""",
+    "an issue": "SELECT 1 FROM issues WHERE shop = %s AND feed = 'customers' AND resource_id = %s",
+    "a body": """SELECT 1 FROM deliveries
+                 WHERE shop = %s AND feed = 'customers' AND resource_id = %s AND body IS NOT NULL""",
+}
+
+
+def _traces_of_customers(db: Db, forgotten: Iterable[Resource]) -> Iterator[str]:
+    for one in sorted(forgotten):
+        for what, statement in _TRACES.items():
+            if db.execute(statement, (one.shop, one.id)).fetchone():
+                yield f"{one} was to be forgotten and has left {what}."
+
+
+def _traces_of_words(db: Db, persons: Iterable[Body]) -> Iterator[str]:
+    """Mail addresses and telephone numbers, which are one person's alone, in any table."""
+    words = {word.lower(): one["id"] for one in persons for word in (one["email"], one["phone"]) if word}
+    if not words:
+        return
+    for table in _tables(db):
+        query = f"SELECT DISTINCT word FROM {table} AS t, unnest(%s::text[]) AS word"  # noqa: S608  # the catalogue's names
+        statement = f"{query} WHERE position(word in lower(t::text)) > 0"
+        for (word,) in db.execute(statement, (list(words),)):
+            yield f"Customer {words[word]} was to be forgotten and can be read in the table {table}."
+
+
+def _traces_of_shops(db: Db) -> Iterator[str]:
+    """Domain, ids and times may survive in receipts and in the deliveries that asked for them."""
+    still_here = {shop for (shop,) in db.execute("SELECT domain FROM shops")}
+    gone = [shop for (shop,) in db.execute(_ERASED_SHOPS) if shop not in still_here]
+    for table in _tables(db, having="shop"):
+        statement = f"SELECT shop, count(*) FROM {table} WHERE shop = ANY(%s) GROUP BY 1"  # noqa: S608  # as above
+        if table not in ("receipts", "deliveries", "witnessed_removals"):
+            for shop, count in db.execute(statement, (gone,)):
+                yield f"{shop} was to be forgotten and has left {count} rows in the table {table}."
+    statement = """SELECT count(*) FROM deliveries
+                   WHERE shop = ANY(%s) AND topic <> ALL(%s) AND body IS NOT NULL"""
+    [(left,)] = db.execute(statement, (gone, list(COMPLIANCE)))
+    if left:
+        yield f"Of shops that were to be forgotten {left} bodies are left."
+
+
+def _tables(db: Db, having: str | None = None) -> list[str]:
+    rows = db.execute(
+        """SELECT DISTINCT table_name FROM information_schema.columns JOIN information_schema.tables
+                         USING (table_schema, table_name)
+                         WHERE table_schema = 'public' AND table_type = 'BASE TABLE'
+                           AND (%(having)s::text IS NULL OR column_name = %(having)s) ORDER BY 1""",
+        {"having": having},
+    )
+    return [name for (name,) in rows]
