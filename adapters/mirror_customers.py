@@ -106,10 +106,17 @@ def _row(vault: Vault, shop: str, member: Membership) -> dict[str, Any]:
         "rule": member.rule,
         "matched": member.matched,
         "company_name": company_name(customer),
+        **indexes_of(vault, shop, customer),
+        "source": member.source,
+    }
+
+
+def indexes_of(vault: Vault, shop: str, customer: Customer) -> dict[str, Any]:
+    """By column, under the newest key."""
+    return {
         "email_index": vault.index(shop, Kind.EMAIL, customer.email or ""),
         "phone_index": vault.index(shop, Kind.PHONE, customer.phone or ""),
         "word_indexes": _word_indexes(vault, shop, customer),
-        "source": member.source,
     }
 
 

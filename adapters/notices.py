@@ -11,7 +11,6 @@ from sqlalchemy import Connection, text
 LEASE_SECONDS = 120  # longer than any attempt takes
 MOST_ATTEMPTS = 3
 PAUSES = (10.0, 60.0)  # after the first and the second attempt
-KEPT_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +104,3 @@ def latest(db: Connection, shop: str, most: int = 10) -> list[dict[str, Any]]:
     statement = text("""SELECT id, channel, feed, told, state, trouble, attempts, made_at, ended_at FROM notices
                         WHERE shop = :shop ORDER BY id DESC LIMIT :most""")
     return [dict(row) for row in db.execute(statement, {"shop": shop, "most": most}).mappings()]
-
-
-def forget(db: Connection) -> None:
-    statement = text("DELETE FROM notices WHERE state <> 'waiting' AND made_at < now() - make_interval(days => :days)")
-    db.execute(statement, {"days": KEPT_DAYS})

@@ -29,6 +29,12 @@ class Opened:
 _SEALED = text("""
     (SELECT token AS value FROM shops WHERE token IS NOT NULL LIMIT :most)
     UNION ALL
+    (SELECT refresh_token FROM shops WHERE refresh_token IS NOT NULL LIMIT :most)
+    UNION ALL
+    (SELECT notify_mail FROM shops WHERE notify_mail IS NOT NULL LIMIT :most)
+    UNION ALL
+    (SELECT notify_url FROM shops WHERE notify_url IS NOT NULL LIMIT :most)
+    UNION ALL
     (SELECT record FROM customers WHERE record IS NOT NULL LIMIT :most)
 """)
 

@@ -17,8 +17,10 @@ from app import lookup
 from app.api import dump
 from app.cli_doctor import examine, secrets_group
 from app.cli_issues import issues_group
+from app.cli_keys import keys_group
 from app.cli_redact import redact
 from app.cli_replays import dismiss, replay, replays_group
+from app.cli_retention import retention
 from app.cli_runs import feeds_group, gaps, runs_group
 from app.cli_subscriptions import subscriptions_group
 from app.command import AS_JSON, FINDINGS, cell, known_shop, reaching, show, table
@@ -44,9 +46,10 @@ def register(app: Flask) -> None:
         replays_group,
         subscriptions_group,
         secrets_group,
+        keys_group,
         ops_group,
     )
-    for command in (migrate, look_up, explain, gaps, examine, redact, *groups):
+    for command in (migrate, look_up, explain, gaps, examine, redact, retention, *groups):
         app.cli.add_command(command)
     deliveries_group.add_command(replay)
     deliveries_group.add_command(dismiss)

@@ -55,6 +55,11 @@ def note_lookup(shop: str, feed: str, who: str | None, answer: Answer) -> None:
     log.info("lookup", shop=shop, feed=feed, who=who, read_as=answer["read_as"], found=len(answer["results"]))
 
 
+def note_names(shop: str, feed: str, who: str | None, count: int) -> None:
+    """The same for a list that nobody asked for by a name, but which shows so many."""
+    log.info("lookup", shop=shop, feed=feed, who=who, read_as="list", found=count)
+
+
 def _matches(db: Connection, vault: Vault, shop: str, feed: str, query: Query) -> dict[int, str]:
     """By record id, how it matched first. A prefix is tried only when nothing matched exactly."""
     found: dict[int, str] = {}

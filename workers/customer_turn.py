@@ -6,12 +6,11 @@ from datetime import UTC, datetime
 
 from sqlalchemy import Connection
 
-from adapters import database, fetch, inbox, issue_log, mirror_customers, shops
+from adapters import database, email_clashes, fetch, inbox, issue_log, mirror_customers, shops
 from adapters.budget import QUERY_CAP
 from adapters.mirror_customers import Absence, HeldCustomer, Membership
 from adapters.shops import Shop
 from adapters.vault import Kind, Vault
-from domain.clashes import email_clashes
 from domain.customer_checks import check_customer
 from domain.deliveries import Fold, Outcome, Verdict, Waiting
 from domain.eligibility import Eligibility, judge
@@ -239,7 +238,7 @@ def _write_plans(
             found[plan.id] = (*notes, *check_customer(plan.member.customer, shop.rule))
     issue_log.replace_of_records(db, shop.domain, FEED, found)
     emails = {vault.index(shop.domain, Kind.EMAIL, member.customer.email or "") for member in members}
-    renew_clashes(db, shop.domain, before | {index for index in emails if index})
+    email_clashes.renew(db, shop.domain, before | {index for index in emails if index})
 
 
 def _is_written(shop: Shop, plan: CustomerPlan, held: HeldCustomer | None) -> bool:
@@ -252,11 +251,3 @@ def _absence(shop: Shop, plan: CustomerPlan, held: HeldCustomer | None) -> Absen
     was_here = held is not None and held.was_here
     reason = _why_not(shop, judged, held) if judged else GONE
     return Absence(plan.id, plan.best.version, "removed" if was_here or judged is None else "not_eligible", reason)
-
-
-def renew_clashes(db: Connection, shop: str, indexes: set[bytes]) -> None:
-    """Whoever has one of these addresses now, or had it until now: flagged on every side, cleared on every side."""
-    found = {}
-    for index, holders in mirror_customers.holders_of_email(db, shop, indexes).items():
-        found[f"email:{index.hex()}"] = email_clashes([(index.hex(), i) for i in holders])
-    issue_log.replace_in_scopes(db, shop, FEED, found)

@@ -75,11 +75,6 @@ def wake_for_notices(workshop: Workshop) -> None:
         queue.enqueue_call(SEND_JOB, timeout=JOB_SECONDS, result_ttl=0, failure_ttl=86_400)
 
 
-def forget_old_notices(workshop: Workshop) -> None:
-    with workshop.db.begin() as db:
-        notices.forget(db)
-
-
 def serve() -> None:
     """RQ job: due notices, for a short spell."""
     shop = workshop(LANE)

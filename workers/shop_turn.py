@@ -6,10 +6,9 @@ from datetime import timedelta
 import orjson
 from sqlalchemy import Connection, text
 
-from adapters import database, health, inbox, mirror_customers, shops
+from adapters import database, email_clashes, health, inbox, mirror_customers, shops
 from domain.deliveries import Outcome, Verdict, Waiting
 from domain.topics import Act
-from workers import customer_turn
 
 # https://shopify.dev/docs/apps/build/compliance/privacy-law-compliance: shop/redact comes so long after an uninstall
 REDACTED_AFTER = timedelta(hours=48)
@@ -72,7 +71,7 @@ def _redact_customer(db: Connection, domain: str, delivery: Waiting) -> Verdict:
             delivery,
         ),
     }
-    customer_turn.renew_clashes(db, domain, shared)
+    email_clashes.renew(db, domain, shared)
     _receipt(db, domain, delivery, counts)
     return Verdict(Outcome.APPLIED, "the customer's data is erased; see the receipt")
 

@@ -14,7 +14,8 @@ from workers.activity import count_activity
 from workers.alerts import forget_old_alerts, wake_for_alerts, watch_for_alerts
 from workers.failures import file_failures
 from workers.health import count_what_was_heard, forget_what_was_heard, wake_for_due_checks
-from workers.notices import forget_old_notices, wake_for_notices, watch_feeds
+from workers.notices import wake_for_notices, watch_feeds
+from workers.retention import wake_for_retention
 from workers.starts import start_due_runs, wake_for_what_is_due
 from workers.stock import take_stock, take_stock_of_shops
 from workers.sweep import sweep
@@ -42,7 +43,6 @@ DUTIES = (
     Duty("forget what was heard", 3_600.0, forget_what_was_heard),
     Duty("watch feeds", 30.0, watch_feeds),
     Duty("wake for notices", 1.0, wake_for_notices),
-    Duty("forget old notices", 3_600.0, forget_old_notices),
     Duty("count activity", 60.0, count_activity),
     Duty("file failures", 2.0, file_failures),
     Duty("take stock", 10.0, take_stock),
@@ -50,6 +50,7 @@ DUTIES = (
     Duty("watch for alerts", 15.0, watch_for_alerts),
     Duty("wake for alerts", 1.0, wake_for_alerts),
     Duty("forget old alerts", 3_600.0, forget_old_alerts),
+    Duty("wake for retention", 3_600.0, wake_for_retention),
 )
 
 

@@ -54,7 +54,10 @@ def explain(asked: Asked) -> Response:
     """
     shop = the_shop()
     with office().db.connect() as db:
-        return as_json(lookup.explain(db, office().vault, shop.domain, asked["q"], shop.rule.tag))
+        told = lookup.explain(db, office().vault, shop.domain, asked["q"], shop.rule.tag)
+    for feed in told["feeds"]:
+        lookup.note_lookup(shop.domain, feed["feed"], g.user, feed)
+    return as_json(told)
 
 
 @blueprint.get(f"/products/{RECORD}/history")

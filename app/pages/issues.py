@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from adapters import issue_log, lookup, mirror_customers
 from adapters.issue_log import Chosen
 from app.issue_export import Export
-from app.lookup import admin_url
+from app.lookup import admin_url, note_names
 from app.office import office
 from app.pages.base import page, shop_zone
 from app.pages.entrance import merchant_blueprint
@@ -128,6 +128,8 @@ def _customers(db: Connection, ids: Iterable[int]) -> dict[int, str]:
         if row.customer is not None:
             person = f"{row.customer.first_name or ''} {row.customer.last_name or ''}".strip()
             names[record] = person or mirror_customers.company_name(row.customer) or ""
+    if names:
+        note_names(g.shop.domain, "customers", g.user, len(names))
     return names
 
 

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import text
+from structlog.testing import capture_logs
 
 from adapters import issue_log, mirror_customers, mirror_products, stored
 from adapters.issue_log import Chosen
@@ -90,6 +91,19 @@ def missing(number):
 
 def spaces(number, snippet='" ABC"'):
     return Issue("SKU_WHITESPACE", f"variants[{number * 10}].sku", snippet)
+
+
+def test_the_list_of_customers_by_name_is_logged_like_a_lookup_and_that_of_products_is_not(customer, product, read):
+    customer(ANNA, "Anna", "anna@berg.example", Issue("EMAIL_MISSING", "email"))
+    product(MUG, "Tin mug", "ABC-1", missing(MUG))
+
+    with capture_logs() as logs:
+        read("/customers/issues")
+        read("/products/issues")
+
+    (line,) = [line for line in logs if line["event"] == "lookup"]
+    assert (line["shop"], line["feed"], line["who"], line["found"]) == (SHOP, "customers", "42", 1)
+    assert "Anna" not in str(logs)
 
 
 def test_without_issues_the_page_says_so_and_what_would_appear(office, read):

@@ -292,6 +292,18 @@ def test_a_lookup_is_logged_without_its_words(make_customer, visit):
     assert "biller" not in str(logs)
 
 
+def test_whoever_asks_the_api_to_explain_is_logged_too(make_customer, visit):
+    make_customer()
+
+    with capture_logs() as logs:
+        visit("/api/v1/explain?q=jane%40biller.example")
+
+    (line,) = [line for line in logs if line["event"] == "lookup"]
+    told = (line["shop"], line["feed"], line["who"], line["read_as"], line["found"])
+    assert told == (SHOP, "customers", "42", "email", 1)
+    assert "biller" not in str(logs)
+
+
 # -- resync
 
 
