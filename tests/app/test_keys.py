@@ -108,15 +108,15 @@ def test_afterwards_the_old_key_is_removed_and_the_customer_is_found_by_email_na
 
 def test_afterwards_a_token_is_refreshed_without_the_old_key(told, sealed, database, endpoint):
     told([NEW, OLD], "keys", "rotate", "--yes")
-    alone = Vault([NEW])
+    alone, now = Vault([NEW]), datetime.now(UTC)
     with database.begin() as db:
         db.execute(text("UPDATE shops SET token_expires_at = now() - interval '1 minute'"))
         shop = shops.find(db, alone, SHOP)
 
-    fresh = access.with_fresh_token(database, alone, endpoint, shop, NOW)
+    fresh = access.with_fresh_token(database, alone, endpoint, shop, now)
 
     assert fresh.token not in (None, shop.token)
-    assert fresh.token_expires_at > NOW + timedelta(minutes=10)
+    assert fresh.token_expires_at > now + timedelta(minutes=10)
 
 
 def test_it_is_audited_with_its_reason_and_a_second_one_finds_nothing_to_do(told, sealed, database):

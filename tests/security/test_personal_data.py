@@ -242,7 +242,7 @@ def dump_of_redis(client):
         b"zset": lambda key: client.zrange(key, 0, -1, withscores=True),
         b"stream": client.xrange,
     }
-    return "\n".join(repr((key, reads[client.type(key)](key))) for key in client.scan_iter())
+    return "\n".join(repr((key, reads[kind](key))) for key in client.scan_iter() if (kind := client.type(key)) in reads)
 
 
 def traces(dump, words):
