@@ -203,7 +203,10 @@ def stocked(app, workshop, ask, signed, database, devstore):
         take_turn(workshop, "live", shop)
 
 
-@pytest.mark.parametrize("statement", STATEMENTS)
+# Each goes through every parameter of every address, which takes seconds: the first ones always, all in the long tests.
+@pytest.mark.parametrize(
+    "statement", [*STATEMENTS[:4], *(pytest.param(one, marks=pytest.mark.long) for one in STATEMENTS[4:])]
+)
 def test_no_parameter_becomes_a_statement(app, ask, bearer, stocked, counts, statement):
     before = counts()
     for rule in app.url_map.iter_rules():
