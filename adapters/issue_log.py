@@ -71,8 +71,9 @@ _OPEN = text("""
         last_seen = now(), times_seen = issues.times_seen + 1, resolved_at = NULL
 """)
 
+# The scope of an address is its blind index, and nothing of an address outlives who had it.
 _RESOLVE = text("""
-    UPDATE issues SET resolved_at = now()
+    UPDATE issues SET resolved_at = now(), scope = CASE WHEN scope LIKE 'email:%' THEN 'record' ELSE scope END
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(resource_id bigint, code text, path text)
     WHERE shop = :shop AND feed = :feed AND issues.resource_id = r.resource_id
       AND issues.code = r.code AND issues.path = r.path

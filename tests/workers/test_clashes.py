@@ -134,3 +134,20 @@ def test_when_one_of_them_changes_or_leaves_both_are_cleared(floor, kind, wishes
     floor.turn()
 
     assert clashes(floor, ADA, "customers") == clashes(floor, BO, "customers") == []
+
+
+def test_nothing_is_left_of_an_address_when_those_who_had_it_no_longer_belong(floor):
+    create(floor, ADA, "orders@corner.example")
+    create(floor, BO, "orders@corner.example")
+    assert len(scopes(floor)) == 1
+
+    for number in (ADA, BO):
+        floor.change("untag_customer", id=number, tags=["b2b"])
+    floor.turn()
+
+    assert scopes(floor) == set()
+
+
+def scopes(floor):
+    """The blind indexes of addresses that stand in issues, open or resolved."""
+    return {row["scope"] for row in floor.rows("SELECT scope FROM issues WHERE scope LIKE 'email:%'")}

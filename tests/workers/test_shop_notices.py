@@ -189,6 +189,20 @@ def test_a_redacted_customer_no_longer_clashes_with_anyone(stocked):
     assert "EMAIL_DUPLICATE" not in stocked.codes("customers", ADA + 1)
 
 
+def test_no_issue_of_anybody_else_names_a_redacted_customer(stocked):
+    for number in (ADA + 1, ADA + 2):
+        stocked.change("create_customer", id=number, tags=["b2b"], email=EMAIL)
+    stocked.turn()
+    stocked.change("edit_customer", id=ADA + 2, email="own@corner.example")
+    stocked.turn()
+
+    stocked.send("customers/redact", {"customer": {"id": ADA}})
+    stocked.turn()
+
+    issues = stocked.rows("SELECT resource_id, facts::text AS facts FROM issues WHERE code = 'EMAIL_DUPLICATE'")
+    assert [issue for issue in issues if f'customer {ADA}"' in issue["facts"] or issue["resource_id"] == ADA] == []
+
+
 def test_a_shops_redaction_erases_all_of_it_and_of_no_other(stocked, other):
     other.send("products/update", other.body(1, 1), 1)
     other.turn()
