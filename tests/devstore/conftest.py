@@ -40,7 +40,10 @@ class Receiver:
             def log_message(self, *_):
                 """The deliveries are the log."""
 
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Door)
+        class Listener(ThreadingHTTPServer):
+            request_queue_size = 64  # five by default: a courier's eight threads at once would have to try again
+
+        self._server = Listener(("127.0.0.1", 0), Door)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,))
 

@@ -144,8 +144,11 @@ def test_the_ledger_tells_truly_what_was_lost_doubled_and_delayed(devstore, rece
     assert settled["settled"]
     assert {e["webhook_id"] for e in entries if e["fate"] == "lost"}.isdisjoint(arrived)
     assert {e["webhook_id"] for e in entries if e["fate"] == "delivered"} == set(arrived)
-    assert {e["webhook_id"] for e in entries if e["doubled"]} == {i for i, times in arrived.items() if times == 2}
-    assert settled["counts"]["posts"] == len(receiver.deliveries)
+    answered = {e["webhook_id"]: sum(a["status"] is not None for a in e["attempts"]) for e in entries}
+    assert {e["webhook_id"] for e in entries if e["doubled"]} == {i for i, times in answered.items() if times == 2}
+    # On a busy machine an attempt may time out and be made again: whether the first one arrived, nobody can tell.
+    assert all(answered[e["webhook_id"]] <= arrived[e["webhook_id"]] <= len(e["attempts"]) for e in entries)
+    assert settled["counts"]["posts"] == sum(len(e["attempts"]) for e in entries)
     assert min(settled["counts"][fate] for fate in ("lost", "delivered", "doubled", "delayed")) > 0
 
 
