@@ -257,17 +257,19 @@ def forget_variants(db: Connection, shop: str, ids: Collection[int]) -> None:
         db.execute(_FORGET_VARIANTS, {"shop": shop, "ids": list(ids)})
 
 
-_HOLDERS = text("""
-    SELECT sku, sku_fold, product_id, id FROM variants
-    WHERE shop = :shop AND sku_fold = ANY(:folds) ORDER BY sku_fold, product_id, id
+_SHARED = text("""
+    SELECT sku, sku_fold, product_id, id
+    FROM (SELECT sku, sku_fold, product_id, id, count(*) OVER (PARTITION BY sku_fold) AS holders
+          FROM variants WHERE shop = :shop AND sku_fold = ANY(:folds)) AS found
+    WHERE holders > 1 ORDER BY sku_fold, product_id, id
 """).bindparams(bindparam("folds", type_=ARRAY(Text)))
 
 
-def holders(db: Connection, shop: str, folds: Collection[str]) -> dict[str, list[tuple[str, int, int]]]:
-    """Who holds these folded SKUs: (sku, product id, variant id) by fold."""
-    found: dict[str, list[tuple[str, int, int]]] = {fold: [] for fold in folds}
-    for row in db.execute(_HOLDERS, {"shop": shop, "folds": list(folds)}) if folds else ():
-        found[row.sku_fold].append((row.sku, row.product_id, row.id))
+def shared(db: Connection, shop: str, folds: Collection[str]) -> dict[str, list[tuple[str, int, int]]]:
+    """Of these folded SKUs those that several variants hold: (sku, product id, variant id) by fold."""
+    found: dict[str, list[tuple[str, int, int]]] = {}
+    for row in db.execute(_SHARED, {"shop": shop, "folds": list(folds)}) if folds else ():
+        found.setdefault(row.sku_fold, []).append((row.sku, row.product_id, row.id))
     return found
 
 

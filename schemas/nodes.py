@@ -14,7 +14,7 @@ from domain.records import Address, Customer, Metafield, Product, ProductMetafie
 from domain.text import storable
 from schemas.fields import Id, Lenient, Moment, Money, Tags, Text, WholeNumber, Word, YesNo, as_id, issues_of, load
 from schemas.metafields import goes_on, members, metafields_from
-from schemas.products import MOST_VARIANTS, checked_time, pairs, product_from, variants_from
+from schemas.products import MOST_VARIANTS, checked_time, product_from, variants_from
 
 MOST_ADDRESSES = 1_000  # SparkLayer's own limit is 500
 
@@ -262,7 +262,8 @@ def _flat_variant(variant: Any) -> Any:
 
 
 def _options(fields: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-    return pairs((fields.get(f"name{index}"), fields.get(f"option{index}")) for index in (1, 2, 3))
+    found = [(fields.get(f"name{index}"), fields.get(f"option{index}")) for index in (1, 2, 3)]
+    return tuple([(name, value) for name, value in found if name is not None and value is not None])
 
 
 def _counted(node: dict[str, Any]) -> int:

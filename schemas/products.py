@@ -1,6 +1,6 @@
 """What the two translators of products share: from fields that were read one by one to the domain's values."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -8,7 +8,6 @@ from marshmallow import Schema
 
 from domain.issues import Issue, Translation
 from domain.records import Product, Variant
-from domain.text import storable
 from schemas.fields import issues_of, load, too_far_ahead
 
 MOST_VARIANTS = 2_048  # of one product: Shopify's limit
@@ -75,11 +74,6 @@ def checked_time(
         return None, (Issue("UPDATED_AT_INVALID", "updated_at", None, facts),)
     said = any(names.get(field, field) == "updated_at" for field in messages)
     return moment, (() if moment or said else (Issue("UPDATED_AT_MISSING", "updated_at"),))
-
-
-def pairs(found: Iterable[tuple[Any, Any]]) -> tuple[tuple[str, str], ...]:
-    texts = ((name, value) for name, value in found if isinstance(name, str) and isinstance(value, str))
-    return tuple((storable(name), storable(value)) for name, value in texts)
 
 
 def _variant_issues(

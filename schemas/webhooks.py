@@ -16,10 +16,11 @@ from domain.deliveries import Identity, believable
 from domain.issues import Issue, Translation
 from domain.metafield_values import kind
 from domain.records import Product, ProductMetafields
+from domain.text import storable
 from domain.topics import ROUTES, Unreadable
 from schemas.fields import Id, Lenient, Moment, Money, Tags, Text, WholeNumber, Word, as_id, load
 from schemas.metafields import metafields_from
-from schemas.products import MOST_VARIANTS, pairs, product_from, variants_from
+from schemas.products import MOST_VARIANTS, product_from, variants_from
 
 MOST_IN_A_BODY = 100  # variants; the rest is only named, in `variant_gids`
 SAME_NAMES: dict[str, str] = {}
@@ -100,7 +101,8 @@ def read_product(body: Any, received_at: datetime) -> Translation[Product]:
     names = _option_names(body.get("options"))
 
     def options(fields: dict[str, Any]) -> tuple[tuple[str, str], ...]:
-        return pairs(zip(names, (fields.get("option1"), fields.get("option2"), fields.get("option3")), strict=True))
+        values = (fields.get("option1"), fields.get("option2"), fields.get("option3"))
+        return tuple([(name, value) for name, value in zip(names, values, strict=True) if value is not None])
 
     variants = variants_from(_VARIANTS, listed, options, SAME_NAMES)
     if not isinstance(listed, list) and listed is not None:
@@ -154,7 +156,7 @@ def _option_names(options: Any) -> tuple[str, str, str]:
     names = [option.get("name") if isinstance(option, dict) else None for option in found[:3]]
     names += [None] * (3 - len(names))
     first, second, third = (
-        name if isinstance(name, str) else f"Option {index}" for index, name in enumerate(names, start=1)
+        storable(name) if isinstance(name, str) else f"Option {index}" for index, name in enumerate(names, start=1)
     )
     return first, second, third
 

@@ -170,11 +170,10 @@ def _ask_for_metafields(db: Connection, shop: str, ids: Sequence[int]) -> None:
 
 
 def _renew_clashes(db: Connection, shop: str, folds: set[str]) -> None:
-    """Whoever holds one of these SKUs now, or held it until now: flagged on every side, cleared on every side."""
-    found = {}
-    for fold, holders in mirror_products.holders(db, shop, folds).items():
-        by_product: dict[int, list[Issue]] = {}
+    """Whoever shares one of these SKUs now, or did until now: flagged on every side, cleared on every side."""
+    found: dict[str, dict[int, list[Issue]]] = {f"sku:{fold}": {} for fold in folds}
+    for fold, holders in mirror_products.shared(db, shop, folds).items():
+        by_product = found[f"sku:{fold}"]
         for (product_id, _), issues in sku_clashes(holders).items():
             by_product.setdefault(product_id, []).extend(issues)
-        found[f"sku:{fold}"] = by_product
     issue_log.replace_in_scopes(db, shop, FEED, found)
