@@ -42,7 +42,10 @@ class Gathering(Protocol):
 
 
 class FrontDesk:
-    """Starts its two threads when it opens, with the first request: a process which forks after import loses none."""
+    """Starts its two threads when it opens, with the first request: a process which forks after import loses none.
+
+    All it says to `db` is one statement at a time, so that engine may as well commit each by itself.
+    """
 
     def __init__(self, db: Engine, bell: Bell, figures: Figures, *gathering: Gathering) -> None:
         self._db = db
@@ -94,7 +97,7 @@ class FrontDesk:
                 self._tell(waiting, fresh)
 
     def _store(self, arrivals: Sequence[Arrival]) -> set[tuple[str, str]]:
-        """In one transaction. A connection that was cut while it lay in the pool does not mean that Postgres is away:
+        """In one statement. A connection that was cut while it lay in the pool does not mean that Postgres is away:
         the pool forgets all its old ones, and storing again is safe, for what is stored once stays stored once.
         """
         try:

@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -72,6 +73,7 @@ _STORE = text("""
     RETURNING shop, webhook_id
 """).bindparams(bindparam("bodies", type_=LargeBinary))
 _FIELDS = [name for name in Arrival.__dataclass_fields__ if name != "body"]
+_values = attrgetter(*_FIELDS)
 
 
 def store(db: Connection, arrivals: Collection[Arrival]) -> set[tuple[str, str]]:
@@ -87,7 +89,7 @@ def store(db: Connection, arrivals: Collection[Arrival]) -> set[tuple[str, str]]
     bodies = b"".join(arrival.body or b"" for arrival in ordered)
     rows, first = [], 1
     for arrival in ordered:
-        row = {name: getattr(arrival, name) for name in _FIELDS}
+        row = dict(zip(_FIELDS, _values(arrival), strict=True))
         if arrival.body is not None:
             row |= {"first": first, "size": len(arrival.body)}
             first += len(arrival.body)

@@ -44,7 +44,7 @@ def open_office(settings: Settings) -> Office:
     client = bell.connect(settings.redis_url, seconds=0.5)
     figures, rejections = Figures(client), Rejections(client)
     signatures = Signatures(client, settings.webhook_secrets)
-    inbox_db = database.connect(settings.database_url, pool=3, statement_ms=5_000, pool_seconds=1)
+    inbox_db = database.connect(settings.database_url, pool=3, statement_ms=5_000, pool_seconds=1, autocommit=True)
     db = database.connect(settings.database_url, pool=8, statement_ms=10_000, pool_seconds=2)
     vault = Vault(settings.encryption_keys)
     tokens = TokenEndpoint(settings.shopify_admin_origin, settings.shopify_api_key, settings.shopify_api_secret)

@@ -107,3 +107,11 @@ def test_a_pool_recovers_when_its_connections_were_cut(engine_with, database):
         db.execute(text("SELECT 1"))
     with engine.connect() as db:
         assert db.execute(text("SELECT 1")).scalar() == 1
+
+
+def test_with_autocommit_others_see_each_statement_at_once(engine_with):
+    alone, other = engine_with(pool=1, autocommit=True), engine_with(pool=1)
+
+    with alone.begin() as db, other.connect() as elsewhere:
+        db.execute(text("INSERT INTO duties (name, due_at) VALUES ('by itself', now())"))
+        assert elsewhere.execute(text("SELECT count(*) FROM duties WHERE name = 'by itself'")).scalar_one() == 1
