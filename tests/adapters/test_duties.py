@@ -45,3 +45,11 @@ def test_a_claim_that_was_rolled_back_was_none(database):
         db.rollback()
 
     assert claim(database) is True
+
+
+def test_what_was_claimed_rests_until_it_is_due_again(database):
+    claim(database, "sweep", 60)
+    claim(database, "purge", 0)
+
+    with database.connect() as db:
+        assert duties.resting(db) == {"sweep"}

@@ -183,6 +183,24 @@ def test_the_timetable_looks_after_health(clinic):
     assert clinic.floor.value("SELECT deliveries FROM heard") == 1
 
 
+def test_a_duty_that_was_done_is_left_alone_until_it_is_due_again(clinic):
+    from workers import timetable
+
+    timetable._attempt(clinic.workshop, timetable.DUTIES[0])
+
+    assert timetable.due(clinic.workshop) == list(timetable.DUTIES[1:])
+
+
+def test_a_timetable_that_cannot_be_read_has_nothing_due(clinic):
+    from workers import timetable
+
+    clinic.floor.execute("ALTER TABLE duties RENAME TO duties_elsewhere")
+    try:
+        assert timetable.due(clinic.workshop) == []
+    finally:
+        clinic.floor.execute("ALTER TABLE duties_elsewhere RENAME TO duties")
+
+
 def queued(bell):
     return [job.func_name for job in Queue("bulk", connection=bell.redis, serializer=JSONSerializer).jobs]
 
