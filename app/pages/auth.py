@@ -15,7 +15,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from app.installing import installed
 from app.office import office
 from app.pages import base
-from app.pages.entrance import asked_shop, set_cookie
+from app.pages.entrance import set_cookie
 from app.session_tokens import Caller, is_from_shopify
 from app.signing import signer
 from domain.failures import Permanent, Transient
@@ -29,7 +29,7 @@ STATE_SECONDS = 600
 @blueprint.get("/start")
 def start() -> AnyResponse:
     """To Shopify's login, which asks the merchant once and from then on only says yes."""
-    shop = asked_shop()
+    shop = base.asked_shop()
     if shop is None:
         base.stop(400, "Which shop?", "Open Data Sync in your Shopify admin; it knows your shop.")
     settings = office().settings
@@ -57,7 +57,7 @@ def start() -> AnyResponse:
 @blueprint.get("/callback")
 def callback() -> AnyResponse:
     """Shopify sends the merchant back with a code. Whoever brings one that they did not ask for is sent away."""
-    shop = asked_shop()
+    shop = base.asked_shop()
     if shop is None or not is_from_shopify(request.args, office().settings):
         base.stop(400, "Not from Shopify", "This address was not made by Shopify. Open Data Sync in your admin again.")
     if not _asked_by_this_browser(shop, request.args.get("state", "")):

@@ -1,5 +1,6 @@
 """How a page is made: its frame, its words for times and numbers, and what browsers may do with it."""
 
+import re
 from datetime import UTC, datetime
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
@@ -13,11 +14,12 @@ from app import problems
 from app.office import office
 
 APP_BRIDGE = "https://cdn.shopify.com"
+SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 NOTHING = "\N{EN DASH}"
 
 
 def register(app: Flask) -> None:
-    for name, words in (("when", when), ("exact", exact), ("number", number), ("span", span)):
+    for name, words in (("when", when), ("at", at), ("exact", exact), ("number", number), ("span", span)):
         app.jinja_env.filters[name] = words
     app.jinja_env.globals["carry"] = _carried_inputs
     app.jinja_env.trim_blocks = app.jinja_env.lstrip_blocks = True
@@ -29,19 +31,30 @@ def page(template: str, *, title: str, status: int = 200, feed: str | None = Non
 
 
 def plain_page(template: str, status: int, *, title: str, **values: Any) -> Response:
-    """A page of no shop: nobody may frame it, except in the admin whoever is bounced."""
-    return _answer(template, status, _own_frames(), title=title, feed=None, shop=None, **values)
+    """A page before anybody is admitted. It holds nothing of a shop, so the admin that the address names may frame it:
+    what went wrong must be readable there, too.
+    """
+    asked = asked_shop() if request.args.get("embedded") == "1" else None
+    frames = _ancestors(asked) if asked else _own_frames()
+    return _answer(template, status, frames, title=title, feed=None, shop=None, **values)
 
 
-def bounce_page() -> Response:
-    """Nothing but App Bridge, which fetches a token and comes back. Whose shop it is nobody has proven yet."""
-    frames = f"https://*.myshopify.com https://admin.shopify.com {_own_frames()}"
-    return _answer("bounce.html", 401, frames, title="Signing in", feed=None, shop=None)
+def trouble(status: int, title: str, text: str) -> Response:
+    """What went wrong. Whoever was admitted keeps the ways on from here."""
+    if "shop" in g:
+        return page("error.html", title=title, status=status, feed=(request.view_args or {}).get("feed"), text=text)
+    return plain_page("error.html", status, title=title, text=text)
 
 
 def stop(status: int, title: str, text: str) -> NoReturn:
     """End the request with a page that says why."""
-    abort(plain_page("error.html", status, title=title, text=text))
+    abort(trouble(status, title, text))
+
+
+def asked_shop() -> str | None:
+    """The shop the address names: good for choosing among what is proven, never proof by itself."""
+    shop = request.args.get("shop", "").strip().lower()
+    return shop if SHOP.fullmatch(shop) else None
 
 
 def _answer(template: str, status: int, frames: str, **values: Any) -> Response:
@@ -76,7 +89,7 @@ def _policy(frames: str) -> str:
 
 
 def _ancestors(shop: str) -> str:
-    """Only this shop's admin may frame its pages. The shop is proven: `?shop=` alone would let anybody choose."""
+    """Only this shop's admin may frame its pages. It is the proven one: `?shop=` alone would let anybody choose."""
     return f"https://{shop} https://admin.shopify.com {_own_frames()}".strip()
 
 
@@ -93,7 +106,7 @@ def error_page(error: HTTPException) -> Any:
     if request.path.startswith(("/api/", "/webhooks")) or not request.accept_mimetypes.accept_html:
         return problems.of_http(error)
     status = error.code or 500
-    answer = plain_page("error.html", status, title=error.name, text=error.description or error.name)
+    answer = trouble(status, error.name.capitalize(), error.description or error.name)
     for name, value in error.get_headers():
         if name == "Allow":
             answer.headers[name] = value
@@ -102,7 +115,7 @@ def error_page(error: HTTPException) -> Any:
 
 def database_away(_error: Exception) -> Response:
     text = "The database does not answer right now. Nothing is lost; reload this page in a moment."
-    answer = plain_page("error.html", 503, title="Back in a moment", text=text)
+    answer = trouble(503, "Back in a moment", text)
     answer.headers["Retry-After"] = "5"
     return answer
 
@@ -114,16 +127,27 @@ def when(moment: datetime | None) -> Markup:
     """A time in the shop's zone, short; the exact one on hover and for machines."""
     if moment is None:
         return Markup('<span class="muted">never</span>')
+    words = _short(moment)
+    return _time(moment, words[:1].upper() + words[1:])
+
+
+def at(moment: datetime) -> Markup:
+    """The same within a sentence."""
+    return _time(moment, _short(moment))
+
+
+def _time(moment: datetime, words: str) -> Markup:
+    utc = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+    return Markup('<time datetime="{}" title="{}">{}</time>').format(utc, exact(moment), words)
+
+
+def _short(moment: datetime) -> str:
     local, today = moment.astimezone(shop_zone()), datetime.now(shop_zone()).date()
     days = (today - local.date()).days
     if days in (0, 1):
-        words = f"{'Today' if days == 0 else 'Yesterday'} at {local:%H:%M}"
-    elif local.year == today.year:
-        words = f"{local.day} {local:%b} at {local:%H:%M}"
-    else:
-        words = f"{local.day} {local:%b %Y} at {local:%H:%M}"
-    utc = f"{moment.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    return Markup('<time datetime="{}" title="{}">{}</time>').format(utc, exact(moment), words)
+        return f"{'today' if days == 0 else 'yesterday'} at {local:%H:%M}"
+    year = "" if local.year == today.year else f" {local.year}"
+    return f"{local.day} {local:%b}{year} at {local:%H:%M}"
 
 
 def exact(moment: datetime) -> str:

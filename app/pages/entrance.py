@@ -7,7 +7,6 @@ Shopify's login.
 https://shopify.dev/docs/apps/build/authentication-authorization/session-tokens
 """
 
-import re
 from dataclasses import dataclass
 
 from flask import Blueprint, Response, g, redirect, request, url_for
@@ -27,7 +26,6 @@ from app.session_tokens import Caller, NotAuthorised, caller_of, is_from_shopify
 from app.signing import signer
 from domain.failures import IdTokenRefused, Permanent, Transient
 
-SHOP = re.compile(r"[a-z0-9][a-z0-9-]*\.myshopify\.com")
 COOKIE_SECONDS = 8 * 3600  # a working day
 
 
@@ -108,7 +106,7 @@ def _cookie_name(domain: str) -> str:
 
 def _remembered() -> Caller:
     """Whom the cookie of the asked shop names; without `shop`, the only shop there is one of."""
-    asked = asked_shop()
+    asked = base.asked_shop()
     names = [_cookie_name(asked)] if asked else [name for name in request.cookies if name.startswith("data_sync_")]
     if len(names) == 1 and names[0] in request.cookies:
         try:
@@ -119,12 +117,6 @@ def _remembered() -> Caller:
             if asked in (None, domain):
                 return Caller(domain, user)
     raise NotAuthorised("Open Data Sync in your Shopify admin.")
-
-
-def asked_shop() -> str | None:
-    """The shop the address names: good for choosing among what is proven, never proof by itself."""
-    shop = request.args.get("shop", "").strip().lower()
-    return shop if SHOP.fullmatch(shop) else None
 
 
 def remember(response: Response) -> Response:
@@ -149,16 +141,22 @@ def set_cookie(response: AnyResponse, caller: Caller) -> None:
 
 
 def turn_away(error: NotAuthorised) -> AnyResponse:
-    """In the admin: fetch a fresh token and come back. From Shopify, but outside: log in. Otherwise say where to go."""
+    """In the admin: fetch a fresh token and come back. From Shopify, but outside: log in. Otherwise say where to go.
+
+    Whoever comes back from there with a token that is no better is told so: bounced once more they would go in circles.
+    """
     settings = office().settings
     if "Authorization" in request.headers:
-        answer = base.plain_page("error.html", 401, title="Not signed in", text=str(error))
+        answer = base.trouble(401, "Not signed in", str(error))
         answer.headers["X-Shopify-Retry-Invalid-Session-Request"] = "1"
         answer.headers["WWW-Authenticate"] = "Bearer"
         return answer
     if request.args.get("embedded") == "1":
-        return base.bounce_page()
-    shop = asked_shop()
+        if "bounced" not in request.args:
+            return base.plain_page("bounce.html", 401, title="Signing in")
+        text = "Shopify said who you are, but the app could not verify it."
+        return base.trouble(401, "Not signed in", f"{text} Reload this page, or tell whoever runs the app.")
+    shop = base.asked_shop()
     if shop and request.method == "GET" and is_from_shopify(request.args, settings):
         return redirect(url_for("auth.start", shop=shop))
     return base.plain_page("sign_in.html", 401, title="Sign in", text=str(error), asked=shop)

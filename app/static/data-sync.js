@@ -14,7 +14,7 @@ document.addEventListener("DOMContentLoaded", () => {
 // A session token in the address was good once; it belongs neither into bookmarks nor into the history.
 function forgetToken() {
   const here = new URL(location.href);
-  for (const name of ["id_token", "hmac", "session", "timestamp"]) here.searchParams.delete(name);
+  for (const name of ["id_token", "bounced", "hmac", "session", "timestamp"]) here.searchParams.delete(name);
   if (here.href !== location.href && !document.querySelector("[data-bounce]")) history.replaceState(null, "", here);
 }
 
@@ -26,7 +26,15 @@ function dress(root) {
 }
 
 async function copy(button) {
-  await navigator.clipboard.writeText(document.getElementById(button.dataset.copy).textContent);
+  const source = document.getElementById(button.dataset.copy);
+  try {
+    await navigator.clipboard.writeText(source.textContent);
+  } catch { // the admin's frame may forbid it: mark it, so that two keys do the rest
+    getSelection().selectAllChildren(source);
+    source.focus();
+    toast("Marked. Press Ctrl+C or ⌘C to copy.");
+    return;
+  }
   const before = button.textContent;
   button.textContent = "Copied";
   announce("Copied");
@@ -73,6 +81,13 @@ function announce(text) {
   document.getElementById("announce").textContent = text;
 }
 
+function toast(text) {
+  announce(text);
+  const box = document.getElementById("announce");
+  box.className = "toast";
+  setTimeout(() => { box.className = "visually-hidden"; }, 6000);
+}
+
 // Inside Shopify's admin App Bridge adds a fresh session token to every fetch, which works where cookies do not.
 function inAdmin() {
   return "embedded" in document.documentElement.dataset && window.shopify !== undefined;
@@ -82,6 +97,7 @@ async function bounce() {
   if (!window.shopify?.idToken) return;
   const back = new URL(location.href);
   back.searchParams.set("id_token", await window.shopify.idToken());
+  back.searchParams.set("bounced", "1");
   location.replace(back);
 }
 
@@ -89,7 +105,8 @@ function followInside() {
   document.addEventListener("click", (event) => {
     const link = event.target.closest("a[href]");
     const plain = event.button === 0 && !event.metaKey && !event.ctrlKey && !event.shiftKey && !event.altKey;
-    if (!link || !plain || link.target || link.hasAttribute("download") || link.origin !== location.origin) return;
+    if (!link || !plain || link.target || link.origin !== location.origin) return;
+    if (link.hasAttribute("download")) { event.preventDefault(); save(link); return; }
     if (link.hash && link.pathname === location.pathname && link.search === location.search) return;
     event.preventDefault();
     visit(link.href, {});
@@ -106,11 +123,22 @@ function followInside() {
   window.addEventListener("popstate", () => visit(location.href, {}, false));
 }
 
+// The browser's own download would bring neither cookie nor token.
+async function save(link) {
+  const answer = await fetch(link.href).catch(() => null);
+  if (!answer?.ok) { visit(link.href, {}); return; }
+  const file = document.createElement("a");
+  file.href = URL.createObjectURL(await answer.blob());
+  file.download = /filename="([^"]+)"/.exec(answer.headers.get("Content-Disposition"))?.[1] ?? "";
+  file.click();
+  setTimeout(() => URL.revokeObjectURL(file.href), 60_000);
+}
+
 async function visit(address, how, remember = true) {
   document.body.setAttribute("aria-busy", "true");
   const answer = await fetch(address, how).catch(() => null);
   document.body.removeAttribute("aria-busy");
-  if (answer === null || !(answer.headers.get("Content-Type") || "").includes("text/html")) { location.assign(address); return; }
+  if (!(answer?.headers.get("Content-Type") || "").includes("text/html")) { failed(address, how); return; }
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   document.title = fresh.title;
   document.body.replaceWith(fresh.body);
@@ -118,4 +146,10 @@ async function visit(address, how, remember = true) {
   dress(document);
   document.getElementById("main")?.focus();
   window.scrollTo(0, 0);
+}
+
+// No page came. An address is left to the browser; what was sent is not, for it would be asked for like an address.
+function failed(address, how) {
+  if (how.method === "POST") toast("That did not reach the app. Nothing was changed; try again in a moment.");
+  else location.assign(address);
 }

@@ -129,6 +129,39 @@ def test_in_the_admin_a_missing_token_is_fetched_by_app_bridge(browser):
     assert "app-bridge.js" in answer.text
 
 
+def test_whoever_was_bounced_in_vain_is_told_so_and_not_bounced_again(browser, install, session_token):
+    """With a wrong secret, say: no token will ever be good enough."""
+    install()
+    answer = browser.get(f"/products?embedded=1&shop={SHOP}&bounced=1&id_token={session_token(secret='x' * 32)}")
+    assert answer.status_code == 401
+    assert "data-bounce" not in answer.text
+    assert "could not verify it" in answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "status"), [("/products/runs/99", 404), ("/products?id_token=old", 401), ("/nowhere", 404)]
+)
+def test_trouble_can_be_read_in_the_admins_frame_and_in_nobody_elses(browser, install, session_token, path, status):
+    install()
+    bearer = {} if "id_token" in path else {"Authorization": f"Bearer {session_token()}"}
+    asked = {"shop": SHOP, "embedded": "1", **({"id_token": "old"} if not bearer else {})}
+
+    answer = browser.get(path.partition("?")[0], query_string=asked, headers=bearer | {"Accept": "text/html"})
+
+    assert answer.status_code == status
+    frames = answer.headers["Content-Security-Policy"].partition("frame-ancestors ")[2].split()
+    assert frames[:2] == [f"https://{SHOP}", "https://admin.shopify.com"]
+    assert "*" not in "".join(frames)
+
+
+def test_trouble_leaves_whoever_was_admitted_a_way_on(browser, install, session_token):
+    install()
+    headers = {"Authorization": f"Bearer {session_token()}", "Accept": "text/html"}
+    text = browser.get("/products/runs/99", headers=headers).text
+    assert "There is no run 99" in text
+    assert f'href="/settings?shop={SHOP}"' in text
+
+
 def test_a_fetch_with_an_old_token_is_asked_to_try_again(browser, install, session_token):
     install()
     old = session_token(exp=int(time.time()) - 11)
@@ -174,9 +207,11 @@ def test_a_page_gives_a_shop_that_lost_its_access_a_new_token(connected, devstor
 def test_shopify_away_at_the_first_page_is_said(connected, devstore):
     devstore.open_shop(SHOP, products=1)
     devstore.fault("500", place="oauth", times=10)
-    answer = connected.test_client().get(f"/?id_token={devstore.id_token(SHOP)}")
+    address = f"/?id_token={devstore.id_token(SHOP)}&embedded=1&shop={SHOP}"
+    answer = connected.test_client().get(address)
     assert answer.status_code == 503
     assert "Reload" in answer.text
+    assert f"frame-ancestors https://{SHOP} " in answer.headers["Content-Security-Policy"]
 
 
 # Outside of the admin
