@@ -81,3 +81,16 @@ def of_feed(db: Connection, shop: str, feed: str, since: datetime, step: Step, z
     rows = db.execute(statement, {"shop": shop, "feed": feed, "since": since - timedelta(days=1)}).mappings()
     hours = [Period(**{**row, "freshness": tuple(row["freshness"])}) for row in rows]
     return periods(hours, since, datetime.now(UTC), step, zone)
+
+
+def arrived(db: Connection, shop: str, since: datetime, feed: str | None = None) -> int:
+    """Webhooks since the hour in which `since` lies; those of the last minute may be missing.
+
+    Counted from the inbox itself it would read all that all shops were told in a day.
+    """
+    statement = text("""
+        SELECT coalesce(sum(arrived), 0) FROM activity
+        WHERE shop = :shop AND feed = ANY(:feeds) AND hour > CAST(:since AS timestamptz) - interval '1 hour'
+    """)
+    feeds = ["products", "customers"] if feed is None else [feed]
+    return int(db.execute(statement, {"shop": shop, "feeds": feeds, "since": since}).scalar_one())

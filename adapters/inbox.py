@@ -275,13 +275,6 @@ def count_waiting(db: Connection, shop: str, feed: str) -> int:
     return int(db.execute(statement, {"shop": shop, "feed": feed}).scalar_one())
 
 
-def count_webhooks(db: Connection, shop: str, since: datetime) -> int:
-    """Changes that Shopify told of since then."""
-    statement = text("""SELECT count(*) FROM deliveries
-                        WHERE shop = :shop AND received_at >= :since AND source = 'webhook' AND feed IS NOT NULL""")
-    return int(db.execute(statement, {"shop": shop, "since": since}).scalar_one())
-
-
 SHOWN = (
     *("id", "shop", "topic", "feed", "resource_id", "webhook_id", "source", "lane", "state", "outcome", "reason"),
     *("attempts", "copies", "triggered_at", "received_at", "closed_at"),

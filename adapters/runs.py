@@ -381,27 +381,53 @@ def record_gaps(db: Connection, shop: str, feed_name: str, repairs: Sequence[Rep
 
 
 # Late is what was on its way while the run repaired the record; but not what a word that came in time had overtaken.
-_GAPS = text("""
-    SELECT g.feed, g.resource_id AS id, g.topic, g.changed_at, g.repaired_at, g.run,
-           CASE WHEN g.cause = 'never_delivered' AND EXISTS (
-                    SELECT 1 FROM deliveries d
-                    WHERE d.shop = g.shop AND d.resource_id = g.resource_id AND d.feed = g.feed
-                      AND d.source = 'webhook' AND d.received_at > g.repaired_at AND d.triggered_at <= g.repaired_at
-                      AND (g.changed_at IS NULL OR d.triggered_at >= g.changed_at)
-                      AND NOT EXISTS (
-                          SELECT 1 FROM deliveries before
-                          WHERE before.shop = d.shop AND before.resource_id = d.resource_id AND before.feed = d.feed
-                            AND before.run IS DISTINCT FROM g.run AND before.received_at <= g.repaired_at
-                            AND before.triggered_at > d.triggered_at))
-                THEN 'late' ELSE g.cause END AS cause
-    FROM gaps g WHERE g.shop = :shop AND g.repaired_at >= :since AND (CAST(:run AS bigint) IS NULL OR g.run = :run)
+# A webhook that came after its run had repaired it was late, not lost.
+_CAUSE = """
+    CASE WHEN g.cause = 'never_delivered' AND EXISTS (
+             SELECT 1 FROM deliveries d
+             WHERE d.shop = g.shop AND d.resource_id = g.resource_id AND d.feed = g.feed
+               AND d.source = 'webhook' AND d.received_at > g.repaired_at AND d.triggered_at <= g.repaired_at
+               AND (g.changed_at IS NULL OR d.triggered_at >= g.changed_at)
+               AND NOT EXISTS (
+                   SELECT 1 FROM deliveries before
+                   WHERE before.shop = d.shop AND before.resource_id = d.resource_id AND before.feed = d.feed
+                     AND before.run IS DISTINCT FROM g.run AND before.received_at <= g.repaired_at
+                     AND before.triggered_at > d.triggered_at))
+         THEN 'late' ELSE g.cause END AS cause
+"""
+_OF_FEED = "g.shop = :shop AND g.repaired_at >= :since AND (CAST(:feed AS text) IS NULL OR g.feed = :feed)"
+_GAPS = text(f"""
+    SELECT g.id AS number, g.feed, g.resource_id AS id, g.topic, g.changed_at, g.repaired_at, g.run, {_CAUSE}
+    FROM gaps g
+    WHERE {_OF_FEED} AND (CAST(:run AS bigint) IS NULL OR g.run = :run)
+      AND (CAST(:before AS bigint) IS NULL OR g.id < :before)
     ORDER BY g.id DESC LIMIT :most
-""")
+""")  # noqa: S608 — put together from constants of ours
 
 
 def gaps(
-    db: Connection, shop: str, since: datetime, most: int = 10_000, *, run: int | None = None
+    db: Connection,
+    shop: str,
+    since: datetime,
+    most: int,
+    *,
+    feed: str | None = None,
+    run: int | None = None,
+    before: int | None = None,
 ) -> list[dict[str, Any]]:
-    """Gaps newest first, of one run or of all. A webhook that came after its run had repaired it was late, not lost."""
-    rows = db.execute(_GAPS, {"shop": shop, "since": since, "most": most, "run": run}).mappings()
-    return [dict(row) for row in rows]
+    """Gaps newest first. `number` is the gap's own, to go on from (`before`); `id` is the record's."""
+    values = {"shop": shop, "since": since, "feed": feed, "run": run, "before": before, "most": most}
+    return [dict(row) for row in db.execute(_GAPS, values).mappings()]
+
+
+_GAP_COUNTS = text(f"""
+    SELECT cause, topic, to_char(repaired_at AT TIME ZONE 'UTC', 'YYYY-MM-DD') AS day, count(*) AS n,
+           max(repaired_at - changed_at) AS slowest
+    FROM (SELECT g.topic, g.changed_at, g.repaired_at, {_CAUSE} FROM gaps g WHERE {_OF_FEED}) AS found
+    GROUP BY 1, 2, 3 ORDER BY 3 DESC, 4 DESC
+""")  # noqa: S608 — as above
+
+
+def gap_counts(db: Connection, shop: str, since: datetime, feed: str | None = None) -> list[dict[str, Any]]:
+    """How many by cause, topic (None: Shopify sends no webhook for it) and day in UTC, and the longest repair."""
+    return [dict(row) for row in db.execute(_GAP_COUNTS, {"shop": shop, "since": since, "feed": feed}).mappings()]

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from adapters import inbox, issue_log, mirror_customers, mirror_products, runs
+from adapters import activity, inbox, issue_log, mirror_customers, mirror_products, runs
 from adapters.shops import Shop
 from domain.feed_state import FeedFacts, state_of
 from settings import Settings
@@ -108,32 +108,47 @@ def run(row: Mapping[str, Any]) -> Answer:
     return {name: row[name] for name in RUN} | {"progress": progress(row), "eta_seconds": eta}
 
 
-def gaps(db: Connection, shop: str, since: datetime) -> Answer:
-    """What the webhooks missed, why, and how soon it was repaired; and the same in one sentence."""
-    found = runs.gaps(db, shop, since)
-    causes = Counter(gap["cause"] for gap in found)
+MOST_GAPS = 10_000
+
+
+def gaps(db: Connection, shop: str, since: datetime, *, before: int | None = None, most: int = MOST_GAPS) -> Answer:
+    """What the webhooks missed, why, and how soon it was repaired; and all of it in numbers and in one sentence."""
+    found = runs.gaps(db, shop, since, most + 1, before=before)
+    told = [{name: gap[name] for name in GAP} for gap in found[:most]]
+    return {"gaps": told, "next": found[most - 1]["number"] if len(found) > most else None, **missed(db, shop, since)}
+
+
+GAP = ("feed", "id", "topic", "changed_at", "repaired_at", "run", "cause")
+
+
+def missed(db: Connection, shop: str, since: datetime, feed: str | None = None) -> Answer:
+    """The same in numbers and in one sentence, of one feed or of both."""
+    causes: Counter[str] = Counter()
     days: dict[str, Counter[str]] = {}
-    for gap in found:
-        days.setdefault(f"{gap['repaired_at']:%Y-%m-%d}", Counter())[gap["topic"] or "no webhook exists"] += 1
-    changes = inbox.count_webhooks(db, shop, since)
+    found = runs.gap_counts(db, shop, since, feed)
+    for row in found:
+        causes[row["cause"]] += row["n"]
+        days.setdefault(row["day"], Counter())[row["topic"] or "no webhook exists"] += row["n"]
+    slowest = max((row["slowest"] for row in found if row["slowest"] is not None), default=None)
+    changes = activity.arrived(db, shop, since, feed)
     return {
-        "gaps": found,
-        "counts": dict(causes),
+        "counts": dict(causes.most_common()),
         "days": {day: dict(topics) for day, topics in days.items()},
-        "sentence": _in_words(changes, found, causes, since),
+        "sentence": _in_words(changes, causes, slowest, since, feed),
     }
 
 
-def _in_words(changes: int, found: list[Answer], causes: Mapping[str, int], since: datetime) -> str:
+def _in_words(
+    changes: int, causes: Mapping[str, int], slowest: timedelta | None, since: datetime, feed: str | None
+) -> str:
     missed = causes.get("never_delivered", 0)
     silent = causes.get("no_webhook", 0)
     hours = max(1, round((datetime.now(UTC) - since).total_seconds() / 3600))
     total = changes + missed + silent  # of all others a webhook came, sooner or later
-    made = "1 change" if total == 1 else f"{total:,} changes"
+    made = ("1 change" if total == 1 else f"{total:,} changes") + (f" to {feed}" if feed else "")
     sentence = f"In the last {hours} h Shopify made {made} that we know of; {_did_not_arrive(missed)}"
     if silent:
-        sentence += f"; {silent:,} had none, for Shopify sends none for them"
-    slowest = max((gap["repaired_at"] - gap["changed_at"] for gap in found if gap["changed_at"]), default=None)
+        sentence += f"; for {silent:,} of them Shopify sends none"
     return f"{sentence}; repaired after {_span(slowest)} at most." if slowest else f"{sentence}."
 
 

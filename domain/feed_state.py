@@ -43,7 +43,7 @@ def state_of(facts: FeedFacts, now: datetime) -> FeedState:
     if now - facts.last_import_at > 3 * facts.interval:
         because = f": {facts.failing_because}" if facts.failing_because else "."
         return FeedState(
-            "no_data", "stale", f"Nothing has been imported since {facts.last_import_at:%H:%M} UTC{because}"
+            "no_data", "stale", f"Nothing has been imported for {_long(now - facts.last_import_at)}{because}"
         )
     if facts.synchronised == 0:
         return FeedState("no_data", "source_empty", _source_empty(facts))
@@ -51,6 +51,17 @@ def state_of(facts: FeedFacts, now: datetime) -> FeedState:
         issues = "1 issue needs" if facts.errors == 1 else f"{facts.errors:,} issues need"
         return FeedState("ok_with_errors", "issues", f"{kind} are synchronising, but {issues} your attention.")
     return FeedState("ok", None, f"{kind} are synchronising.")
+
+
+def _long(span: timedelta) -> str:
+    """How long ago reads the same in every zone; a time of day does not."""
+    minutes = int(span.total_seconds() / 60)
+    if minutes < 2:
+        return f"{int(span.total_seconds())} seconds"
+    if minutes < 120:
+        return f"{minutes} minutes"
+    hours = minutes // 60
+    return f"{hours} hours" if hours < 48 else f"{hours // 24} days"
 
 
 def _never_imported(facts: FeedFacts) -> str:

@@ -255,9 +255,12 @@ class Gap(Answer):
 
 
 class Gaps(Answer):
-    gaps = many(Gap, "Newest first, at most 10,000.")
-    counts = by_name(fields.Integer(strict=True), "By cause.")
-    days = by_name(fields.Dict(keys=fields.String(), values=fields.Integer(strict=True)), "By day and topic.")
+    gaps = many(Gap, "Newest first, up to 1,000.")
+    next = identity("Ask for the next page with `after`; null on the last one.", null=True, example=16)
+    counts = by_name(fields.Integer(strict=True), "By cause, on all pages.")
+    days = by_name(
+        fields.Dict(keys=fields.String(), values=fields.Integer(strict=True)), "By day and topic, on all pages."
+    )
     sentence = text()
 
 

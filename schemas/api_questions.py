@@ -44,6 +44,7 @@ class RunsQuestion(Question):
 
 class GapsQuestion(Question):
     since = since("Gaps that were repaired since; the last 24 hours when it is left out.", "2026-11-23T10:00:00Z")
+    after = whole("The `next` of the page before.", 1)
 
 
 class ActivityQuestion(FeedQuestion):

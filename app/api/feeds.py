@@ -19,6 +19,7 @@ from domain.activity import Step, Within, percentile, together
 from schemas import api, api_questions
 
 PAGE = 100
+PAGE_OF_GAPS = 1_000
 RUN = "<int(min=1, max=9223372036854775807):run_id>"
 MOST_HOURLY = 2  # days
 
@@ -89,7 +90,7 @@ def show_gaps(asked: Asked) -> Response:
     """List what the webhooks missed, why, and when it was repaired."""
     since = asked.get("since") or datetime.now(UTC) - timedelta(days=1)
     with office().db.connect() as db:
-        return as_json(feeds.gaps(db, the_shop().domain, since))
+        return as_json(feeds.gaps(db, the_shop().domain, since, before=asked.get("after"), most=PAGE_OF_GAPS))
 
 
 @blueprint.get("/activity")

@@ -1,6 +1,5 @@
 """What happened to a feed in a day and in a month, how fresh it was, and what its webhooks missed."""
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -46,17 +45,16 @@ def show(feed: str) -> Response:
             _span(db, feed, now - DAY, "hour", "The last 24 hours"),
             _span(db, feed, now - MONTH, "day", "The last 30 days"),
         ]
-        missed = feeds.gaps(db, g.shop.domain, now - timedelta(days=1))
-        latest = runs.gaps(db, g.shop.domain, now - MONTH)
-    of_feed = Counter(gap["cause"] for gap in missed["gaps"] if gap["feed"] == feed)
+        missed = feeds.missed(db, g.shop.domain, now - timedelta(days=1), feed)
+        latest = runs.gaps(db, g.shop.domain, now - MONTH, MOST_GAPS, feed=feed)
     return page(
         "activity.html",
         title=TITLES[feed],
         feed=feed,
         spans=spans,
         sentence=missed["sentence"],
-        causes=[(CAUSES[cause], count) for cause, count in of_feed.most_common()],
-        gaps=[gap | {"why": CAUSES[gap["cause"]]} for gap in latest if gap["feed"] == feed][:MOST_GAPS],
+        causes=[(CAUSES[cause], count) for cause, count in missed["counts"].items()],
+        gaps=[gap | {"why": CAUSES[gap["cause"]]} for gap in latest],
     )
 
 

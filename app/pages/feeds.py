@@ -28,8 +28,8 @@ MOST_REPAIRED = 200
 def home() -> Response:
     with office().db.connect() as db:
         both = [_feed(db, name) for name in feeds.FEEDS]
-        gaps = feeds.gaps(db, g.shop.domain, datetime.now(UTC) - timedelta(days=1))
-    return page("home.html", title="Data sync", feeds=both, titles=TITLES, gaps=gaps)
+        sentence = _missed(db)
+    return page("home.html", title="Data sync", feeds=both, titles=TITLES, sentence=sentence)
 
 
 @blueprint.get("/<feed:feed>")
@@ -41,7 +41,7 @@ def overview(feed: str) -> Response:
             feed=feed,
             state=_feed(db, feed),
             groups=issue_log.groups(db, g.shop.domain, feed)[:5],
-            gaps=feeds.gaps(db, g.shop.domain, datetime.now(UTC) - timedelta(days=1)),
+            sentence=_missed(db, feed),
             recent=runs.listed_of(db, g.shop.domain, feed, most=5),
             told=_told(),
             fresh=_fresh(db, feed),
@@ -50,6 +50,11 @@ def overview(feed: str) -> Response:
 
 def _feed(db: Connection, name: str) -> feeds.Answer:
     return feeds.feed(db, g.shop, office().settings, name)
+
+
+def _missed(db: Connection, feed: str | None = None) -> str:
+    sentence: str = feeds.missed(db, g.shop.domain, datetime.now(UTC) - timedelta(days=1), feed)["sentence"]
+    return sentence
 
 
 def _told() -> dict[str, Any] | None:
@@ -97,7 +102,9 @@ def show_run(feed: str, run_id: int) -> Response:
         row = runs.find(db, run_id) if run_id < 2**63 else None
         if row is None or row["shop"] != g.shop.domain or row["feed"] != feed:
             raise NotFound(f"There is no run {run_id} of this feed.")
-        repaired = runs.gaps(db, g.shop.domain, row["started_at"], MOST_REPAIRED, run=run_id)
+        repaired = runs.gaps(db, g.shop.domain, row["started_at"], MOST_REPAIRED + 1, run=run_id)
         waiting = runs.count_waiting(db, run_id)
     shown = feeds.run(row)
-    return page("run.html", title=f"Run {run_id}", feed=feed, run=shown, repaired=repaired, waiting=waiting)
+    more = len(repaired) > MOST_REPAIRED
+    told: dict[str, Any] = {"repaired": repaired[:MOST_REPAIRED], "more": more, "waiting": waiting}
+    return page("run.html", title=f"Run {run_id}", feed=feed, run=shown, **told)

@@ -385,6 +385,25 @@ def test_a_refused_change_changes_nothing(install, call):
     assert call("GET", "/settings").json["tag"] == "b2b"
 
 
+def test_gaps_are_listed_page_by_page_and_counted_on_all(database, install, call):
+    install()
+    with database.begin() as db:
+        db.execute(
+            text("""INSERT INTO gaps (shop, feed, resource_id, cause, run)
+                    SELECT :shop, 'products', n, CASE WHEN n % 2 = 0 THEN 'late' ELSE 'no_webhook' END, 1
+                    FROM generate_series(1, 1500) n"""),
+            {"shop": SHOP},
+        )
+
+    first = call("GET", "/gaps").json
+    second = call("GET", f"/gaps?after={first['next']}").json
+
+    assert [len(page["gaps"]) for page in (first, second)] == [1_000, 500]
+    assert {gap["id"] for page in (first, second) for gap in page["gaps"]} == set(range(1, 1_501))
+    assert first["counts"] == second["counts"] == {"late": 750, "no_webhook": 750}
+    assert second["next"] is None
+
+
 def test_a_days_old_gap_is_found_when_it_is_asked_for(database, install, call):
     install()
     repaired = datetime.now(UTC) - timedelta(days=3)

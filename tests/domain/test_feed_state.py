@@ -88,8 +88,8 @@ def test_an_uninstalled_shop_is_not_let_in_either():
         ),
         (NEVER, "The first import has not finished yet."),
         (NEVER | {"failing_because": "It broke."}, "The first import has not succeeded yet: It broke."),
-        (STALE, "Nothing has been imported since 11:29 UTC."),
-        (STALE | {"failing_because": "It broke."}, "Nothing has been imported since 11:29 UTC: It broke."),
+        (STALE, "Nothing has been imported for 30 minutes."),
+        (STALE | {"failing_because": "It broke."}, "Nothing has been imported for 30 minutes: It broke."),
         (EMPTY, "The shop has no products yet. Add one in Shopify, and it appears here."),
         ({"errors": 1}, "Products are synchronising, but 1 issue needs your attention."),
         ({"errors": 1_200}, "Products are synchronising, but 1,200 issues need your attention."),
@@ -104,3 +104,19 @@ def test_an_uninstalled_shop_is_not_let_in_either():
 )
 def test_a_state_is_told_in_words(facts, sentence):
     assert state_of(replace(FINE, **facts), NOW).sentence == sentence
+
+
+@pytest.mark.parametrize(
+    ("ago", "words"),
+    [
+        (timedelta(seconds=75), "75 seconds"),
+        (timedelta(minutes=45), "45 minutes"),
+        (timedelta(minutes=125), "2 hours"),
+        (timedelta(days=3), "3 days"),
+    ],
+)
+def test_how_long_nothing_came_is_told_without_a_time_of_day(ago, words):
+    """Which would be one zone's, and the pages are read in another."""
+    facts = replace(FINE, last_import_at=NOW - ago, interval=timedelta(seconds=20))
+
+    assert state_of(facts, NOW).sentence == f"Nothing has been imported for {words}."
