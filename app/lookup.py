@@ -50,6 +50,12 @@ def read_query(feed: str, typed: str) -> Query:
     return read_product_query(typed) if feed == "products" else read_customer_query(typed)
 
 
+def called(feed: str, typed: str) -> str:
+    """What these words are looked for as: `SKU, handle, barcode or title`. Empty for what cannot be read."""
+    query = read_query(feed, typed)
+    return "" if query.read_as == "malformed" else _called(query)
+
+
 def note_lookup(shop: str, feed: str, who: str | None, answer: Answer) -> None:
     """Who looked, and what kind of words they used: the words themselves may name a person."""
     log.info("lookup", shop=shop, feed=feed, who=who, read_as=answer["read_as"], found=len(answer["results"]))
@@ -170,8 +176,29 @@ def _is_record_id(feed: str, candidate: Candidate) -> bool:
     return candidate.field == ("product_id" if feed == "products" else "customer_id")
 
 
-def _called(query: Query) -> str:
-    return {"sku": "SKU", "gid": "id", "admin_url": "address", "internal_id": "id"}.get(query.read_as, query.read_as)
+def _called(query: Query, *, by_shopify: bool = False) -> str:
+    """`SKU, handle, barcode or title`: all it was looked for as. Shopify is asked for a title only if it is one."""
+    if query.read_as in ("gid", "admin_url", "internal_id"):
+        return "address" if query.read_as == "admin_url" else "id"
+    fields = [one.field for one in query.candidates]
+    if by_shopify:
+        fields = [field for field in fields if field not in ("title", "name") or field == query.read_as]
+    names = list(dict.fromkeys(_FIELDS[field] for field in fields))
+    return " or ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+_FIELDS = {
+    "sku": "SKU",
+    "product_id": "id",
+    "variant_id": "id",
+    "handle": "handle",
+    "barcode": "barcode",
+    "title": "title",
+    "customer_id": "id",
+    "email": "email address",
+    "phone": "telephone number",
+    "name": "name",
+}
 
 
 def _why_absent(db: Connection, vault: Vault, shop: str, feed: str, record_id: int) -> Answer | None:
@@ -276,7 +303,10 @@ def live_check(desk: Office, shop: Shop, feed: str, typed: str) -> Answer:
         return told | {"state": "failed", "sentence": str(trouble)}
     if not found:
         kind = feed.removesuffix("s")
-        return told | {"state": "nothing", "sentence": f"Shopify has no {kind} with this {_called(query)} either."}
+        return told | {
+            "state": "nothing",
+            "sentence": f"Shopify has no {kind} with this {_called(query, by_shopify=True)} either.",
+        }
     many = "this record" if len(found) == 1 else f"{len(found)} records"
     return told | {"state": "found", "sentence": f"Shopify was asked about {many}.", "found": found}
 

@@ -169,6 +169,7 @@ def _explained(typed: str) -> lookup.Answer | None:
         told = lookup.explain(db, office().vault, g.shop.domain, typed, g.shop.rule.tag)
         for feed in told["feeds"]:
             lookup.note_lookup(g.shop.domain, feed["feed"], g.user, feed)
+            feed["called"] = lookup.called(feed["feed"], typed)
             ids = [result["id"] for result in feed["results"]] or lookup.asked_ids(feed["feed"], typed)
             feed["past"] = [(i, history(db, g.shop.domain, feed["feed"], i)) for i in ids[:3]]
     return told

@@ -93,11 +93,11 @@ def test_a_customer_who_does_not_belong_is_explained_step_by_step(create, door, 
     words = explain(str(near)).words
 
     for step in (
-        "read as an id",
+        "looked for as id",
         "Shopify told of a new customer (customers/create)",
         "b2b-vip but not b2b",
-        "Add the tag b2b to the customer in Shopify.",
-        "Check Shopify now",
+        "Once they have the tag b2b, the webhook that follows imports them",
+        "check Shopify now to see which tags and namespaces they have",
     ):
         assert step in words
     assert "near@biller.example" not in words
@@ -126,9 +126,17 @@ def test_what_is_here_is_said_to_be_here(door, turn, product, explain, store):
     assert "/products/77?" in page
 
 
+def test_what_was_looked_for_is_said_in_full(store, explain):
+    """`zzz-1` may be a handle; who typed a SKU must not think that only handles were searched."""
+    page = explain("zzz-1")
+    assert "Your words were looked for as SKU, handle, barcode or title." in page
+    assert "No product with this SKU, handle, barcode or title has ever reached SparkLayer." in page
+
+
 def test_an_unknown_email_is_a_customers_and_an_unknown_sku_a_products(store, explain):
-    assert "No customer with this email has ever reached SparkLayer." in explain("x@biller.example").words
-    assert "No product with this SKU has ever reached SparkLayer." in explain("ZZZ-9").words
+    never = "No customer with this email address or name has ever reached SparkLayer."
+    assert never in explain("x@biller.example").words
+    assert "No product with this SKU, barcode or title has ever reached SparkLayer." in explain("ZZZ-9").words
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -162,8 +170,8 @@ def test_a_sku_that_shopify_writes_differently_is_told(create, explain):
 
 
 def test_what_shopify_does_not_have_either_is_said(store, explain):
-    assert "Shopify has no product with this SKU either." in explain("ZZZ-9", live=True).words
-    assert "Shopify has no customer with this email either." in explain("x@biller.example", live=True).words
+    assert "Shopify has no product with this SKU or barcode either." in explain("ZZZ-9", live=True).words
+    assert "Shopify has no customer with this email address either." in explain("x@biller.example", live=True).words
 
 
 def test_same_newer_and_gone_are_told_apart(create, door, turn, explain, store, resynced):

@@ -1,10 +1,13 @@
 """What a merchant does, in a real browser: install, watch the import, look something up, mend an issue, see green."""
 
+import json
 import re
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
+
+expect.set_options(timeout=20_000)  # ms: other tests share the machine
 
 SHOP = "northwind-trade.myshopify.com"
 PAGES = (
@@ -64,7 +67,8 @@ def open_browser(chromium):
     yield open_one
     for context in contexts:
         context.close()
-    assert [error for error in errors if "status of 404" not in error and "status of 401" not in error] == []
+    wanted = ("status of 404", "status of 401", "status of 422", "net::ERR_FAILED", "Permissions policy violation")
+    assert [error for error in errors if not any(words in error for words in wanted)] == []
 
 
 @pytest.mark.timeout(180)
@@ -75,8 +79,10 @@ def test_from_install_to_green(store, web, workers, open_browser):
     app = page.frame_locator("iframe")
     expect(app.get_by_role("heading", name="Data sync")).to_be_visible()
 
-    # the import, across a reload of the whole admin
+    # the import, seen at once and without a click, then across a reload of the whole admin
+    expect(app.get_by_role("progressbar").first).to_be_visible(timeout=60_000)
     app.get_by_role("link", name="Product sync", exact=True).first.click()
+    expect(app.get_by_role("heading", name="Product sync", level=1)).to_be_visible()
     expect(app.get_by_role("progressbar")).to_be_visible(timeout=20_000)
     expect(app.get_by_text(re.compile(r"\d+ of 61 read"))).to_be_visible(timeout=20_000)
     app.get_by_role("button", name="Refresh").click()
@@ -90,6 +96,10 @@ def test_from_install_to_green(store, web, workers, open_browser):
     app.get_by_role("button", name="Look up").click()
     expect(app.get_by_text("Mug 7", exact=True).first).to_be_visible()
     expect(app.locator("pre").first).to_contain_text('"sku": "MUG-7"')
+    app.get_by_role("button", name="Copy").first.click()
+    expect(app.get_by_text("Press Ctrl+C")).to_be_visible()  # this admin's frame lets nobody write the clipboard
+    marked = page.frames[1].evaluate("getSelection().toString()")
+    assert json.loads(marked)["external_id"]
 
     # the issue, mended in Shopify
     app.get_by_role("link", name="Issues").click()
@@ -155,7 +165,15 @@ def test_the_pages_work_where_cookies_do_not(store, web, workers, open_browser, 
     page.get_by_role("searchbox").fill("ada@biller.example")
     page.get_by_role("button", name="Look up").click()
     expect(page.get_by_text("Ada Byron").first).to_be_visible()
+    with page.expect_download() as saved:
+        page.get_by_role("link", name="Download").first.click()
+    assert re.fullmatch(r"customer-\d+\.json", saved.value.suggested_filename)
+    assert json.loads(saved.value.path().read_bytes())["email"] == "ada@biller.example"
     page.get_by_role("link", name="Overview").click()
+    page.route("**/refresh*", lambda route: route.abort())
+    page.get_by_role("button", name="Refresh").click()
+    expect(page.get_by_text("Nothing was changed; try again")).to_be_visible()
+    page.unroute("**/refresh*")
     page.get_by_role("button", name="Refresh").click()
     expect(page.get_by_text("Refresh started.")).to_be_visible()
     page.go_back()
@@ -173,7 +191,52 @@ def test_every_page_is_for_everybody(store, web, workers, open_browser, until, j
     flaws = {}
     for path in PAGES:
         page.goto(web + path)
-        found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-        flaws |= {f"{path}: {v['id']}": [n["html"][:120] for n in v["nodes"]] for v in found.response["violations"]}
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, path
+        flaws |= flaws_of(page, path, width)
+    for path, act in ACTS.items():
+        page.goto(web + path)
+        act(page)
+        flaws |= flaws_of(page, f"{path}, then", width)
     assert flaws == {}
+    look_up_without_a_mouse(page, web)
+
+
+def flaws_of(page, name, width):
+    found = Axe().run(page, options={"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
+    assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+    return {f"{name}: {v['id']}": [n["html"][:120] for n in v["nodes"]] for v in found.response["violations"]}
+
+
+def check_shopify(page):
+    page.get_by_role("button", name="Check Shopify now").click()
+    expect(page.get_by_text("SparkLayer has the same state as Shopify.")).to_be_visible()
+
+
+def save_nonsense(page):
+    page.get_by_label("B2B tag").fill("")
+    page.get_by_role("button", name="Save").click()
+    expect(page.get_by_text("Nothing was saved.")).to_be_visible()
+
+
+def resync(page):
+    page.get_by_role("button", name="Resync this one").click()
+    expect(page.get_by_text("Read from Shopify again")).to_be_visible(timeout=30_000)
+
+
+ACTS = {"/explain?q=MUG-1": check_shopify, "/settings": save_nonsense, "/products/lookup?q=MUG-2": resync}
+
+
+def look_up_without_a_mouse(page, web):
+    """Past the navigation by the first link, to the box by Tab; wherever the focus is, it is seen."""
+    page.goto(f"{web}/products")
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="Skip to content")).to_be_focused()
+    page.keyboard.press("Enter")
+    box = page.get_by_role("searchbox")
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+        if box.evaluate("box => box === document.activeElement"):
+            break
+    page.keyboard.type("MUG-7")
+    page.keyboard.press("Enter")
+    expect(page.get_by_text("Mug 7", exact=True).first).to_be_visible()
