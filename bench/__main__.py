@@ -1,4 +1,7 @@
-"""`make bench`: figures side by side with a plain Flask + RQ app, in one run. Exit status 1 if a delivery is lost."""
+"""`make bench`: Data Sync beside what a user would pick instead, in one run.
+
+Exit status 1 if a delivery is lost or a measurement breaks off; whatever else can be measured still is.
+"""
 
 import signal
 import sys
@@ -7,22 +10,21 @@ from types import FrameType
 
 import click
 
-from bench import measures, report
-from bench.backfill import backfill
-from bench.measures import Bench, Figures, Size
-from bench.memory import Memory
-from bench.progress import Note, progress
-from bench.quiet import quiet
-from bench.replay import replay
-from bench.stage import Lost, stage
+from bench import document, report
+from bench.course import ALONE, BESIDE_OTHERS, TROUBLE, Course, sentence
+from bench.measures import Size
+from bench.progress import progress
+from bench.sides import express
+from bench.stage import CHECKOUT
 
 QUICK = Size(
     shops=2,
     rounds=1,
-    deliveries=200,
-    plain_deliveries=20,
+    deliveries=300,
     ack_seconds=2.0,
-    idle_deliveries=3,
+    idle_deliveries=2,
+    storm_deliveries=1_000,
+    storm_products=10,
     lookup_products=200,
     lookups=10,
     backfill_products=60,
@@ -31,25 +33,24 @@ QUICK = Size(
     quiet_shops=3,
     quiet_sizes=(10, 30),
     replay_deliveries=600,
-    replay_live_per_second=20.0,
-    replay_window_seconds=1.0,
+    live_per_second=20.0,
+    window_seconds=1.0,
+    run_products=60,
 )
-BESIDE_PLAIN = ("end-to-end", "ack", "idle", "lookup", "replay")
-MEASURES = (*BESIDE_PLAIN, "backfill", "quiet")
 
 
 @click.command()
 @click.option("--quick", is_flag=True, help="Everything in a tiny size: does it work? The figures mean nothing.")
-@click.option("--rounds", type=click.IntRange(1), help="Rounds end to end. Default 3.")
-@click.option("--deliveries", type=click.IntRange(100), help="Data Sync's deliveries a round. Default 20,000.")
+@click.option("--rounds", type=click.IntRange(1), help="Rounds end to end. Default 5.")
+@click.option("--deliveries", type=click.IntRange(100), help="Deliveries a round; slow sides get less. Default 12,000.")
 @click.option(
     "--products", type=click.IntRange(1), help="Products in the backfill. Default 50,000; among all else 10,000."
 )
 @click.option(
     "--customers", type=click.IntRange(1), help="Customers in the backfill. Default 250,000; among all else 50,000."
 )
-@click.option("--all", "everything", is_flag=True, help="Everything in full size. Some sixteen minutes.")
-@click.option("--only", type=click.Choice(MEASURES), help="One measurement.")
+@click.option("--all", "everything", is_flag=True, help="Everything in full size. Some half an hour.")
+@click.option("--only", type=click.Choice([*BESIDE_OTHERS, *ALONE]), help="One measurement.")
 @click.option("--airbyte", is_flag=True, help="The backfill's file also through PyPI's airbyte-source-shopify (3 min).")
 def main(
     *,
@@ -62,72 +63,46 @@ def main(
     only: str | None,
     airbyte: bool,
 ) -> None:
-    """Figures side by side with a plain Flask + RQ app. About thirteen minutes on two cores."""
+    """Data Sync beside Express + BullMQ, Flask + RQ and the floor. About twenty minutes on two cores."""
     size = QUICK if quick else Size()
     if not quick and not everything and only is None:
         size = _shorter(size)
+    standard = size
     size = replace(
         size,
         rounds=rounds or size.rounds,
+        deliveries=deliveries or size.deliveries,
         backfill_products=products or size.backfill_products,
         backfill_customers=customers or size.backfill_customers,
     )
-    if deliveries:
-        size = replace(size, deliveries=deliveries, plain_deliveries=max(20, deliveries * 3 // 40))
     signal.signal(signal.SIGTERM, _leave)
-    where = report.machine()
+    path = report.RESULTS / ("quick.json" if quick else "latest.json")
     try:
         with progress() as note:
-            found = measure(size, only, note, airbyte=airbyte)
-    except Lost as lost:
-        sys.exit(f"The bench failed. {lost}")
+            express.installed(note)  # or nothing at all: not after a quarter of an hour
+            where, course = report.machine(), Course(size, note, only, airbyte)
+            options = asdict(size) | {"only": only}
+            for _ in course.run():
+                report.write(report.as_figures(course.found, options, where, course.problems), path)
+    except (*TROUBLE, express.NotInstalled) as trouble:
+        sys.exit(f"The bench failed. {sentence(trouble)}")
     except KeyboardInterrupt:
         sys.exit("Stopped.")
-    path = report.RESULTS / ("quick.json" if quick else "latest.json")
-    report.write(found, asdict(size) | {"only": only}, where, path)
-    report.show(found, where)
-    print(f"Written to bench/results/{path.name}")
+    report.show(course.found, where)
+    print(f"Written to {path.relative_to(CHECKOUT)}")
+    if course.problems:
+        sys.exit("\n".join(["The bench failed.", *course.problems]))
+    print("All deliveries arrived.")
+    if not quick and only is None and size == standard:
+        document.publish(report.as_figures(course.found, options, where, []))
+        print("Written to docs/performance.md")
 
 
 def _shorter(size: Size) -> Size:
-    """So that the whole bench takes a quarter of an hour at most."""
+    """So that the whole bench takes twenty minutes at most."""
     return replace(
         size, backfill_products=10_000, backfill_customers=50_000, quiet_sizes=(100, 10_000), replay_deliveries=20_000
     )
-
-
-def measure(size: Size, only: str | None, note: Note, *, airbyte: bool) -> Figures:
-    found: Figures = {}
-    if only is None or only in BESIDE_PLAIN:
-        found |= _beside_plain(size, only, note)
-    if only in (None, "backfill"):
-        found["backfill"] = backfill(
-            note, size.backfill_products, size.backfill_customers, size.bulk_above, airbyte=airbyte
-        )
-    if only in (None, "quiet"):
-        found["quiet"] = quiet(note, size.quiet_shops, size.quiet_sizes, size.bulk_above)
-    note("everything is stopped")
-    return found
-
-
-def _beside_plain(size: Size, only: str | None, note: Note) -> Figures:
-    found: Figures = {}
-    with stage(note, size.shops) as standing:
-        bench = Bench(standing, size, note, Memory(standing.data_sync.family))
-        measures.warm_up(bench)
-        if only in (None, "end-to-end"):
-            found["end_to_end"] = measures.end_to_end(bench)
-        if only in (None, "ack"):
-            found["acknowledgement"] = measures.acknowledgement(bench, found.get("end_to_end"))
-        if only in (None, "idle"):
-            found["idle"] = measures.idle(bench)
-        if only in (None, "lookup"):
-            found["lookup"] = measures.lookup(bench)
-        found["memory"] = bench.memory.quarters()
-        if only in (None, "replay"):
-            found["replay"] = replay(bench)
-        note("stopping everything")
-    return found
 
 
 def _leave(number: int, _frame: FrameType | None) -> None:

@@ -10,14 +10,14 @@ import jwt
 import orjson
 
 from bench.mail import Delivery
-from bench.stage import API_KEY
 
+API_KEY = "bench"
 TOKEN_SECONDS = 60  # as long as Shopify's session tokens live
 
 
 class Caller:
     def __init__(self, port: int, secret: str, shop: str) -> None:
-        self._connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        self._connection = HTTPConnection("127.0.0.1", port, timeout=120)
         self._secret = secret
         self._shop = shop
         self._token = ""

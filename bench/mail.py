@@ -8,7 +8,7 @@ import hashlib
 import hmac
 import struct
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -18,7 +18,7 @@ from devstore.bodies import encode, local, utc_millis, utc_nanos
 
 VARIANTS = 5
 LENGTH = struct.Struct("<I")  # before each request in a file
-CHANGED_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+CHANGED_AT = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=30)  # a storm lasts some minutes from then
 _SIZES = ("Small", "Medium", "Large", "Extra large", "Box of 12")
 _KINDS = ("Steel bracket", "Oak shelf", "Linen apron", "Brass hinge", "Enamel mug", "Cast iron hook", "Folding stool")
 _WORDS = (
@@ -43,9 +43,18 @@ class Delivery:
 
 def write_requests(path: Path, secret: str, shops: list[str], count: int) -> None:
     """`count` deliveries of distinct products, one shop after the other in turn."""
+    _write(path, (delivery(secret, shops[number % len(shops)], number) for number in range(count)))
+
+
+def write_storm(path: Path, secret: str, shop: str, count: int, products: int) -> None:
+    """`count` deliveries of one shop about few products, each newer than the one before about the same product."""
+    _write(path, (delivery(secret, shop, n % products, n // products) for n in range(count)))
+
+
+def _write(path: Path, deliveries: Iterable[Delivery]) -> None:
     with path.open("wb") as file:
-        for number in range(count):
-            request = delivery(secret, shops[number % len(shops)], number).request()
+        for one in deliveries:
+            request = one.request()
             file.write(LENGTH.pack(len(request)) + request)
 
 
@@ -62,8 +71,8 @@ def _requests(content: bytes, count: int) -> Iterator[bytes]:
         yield content[at - length : at]
 
 
-def delivery(secret: str, shop: str, number: int) -> Delivery:
-    body = encode(product(number))
+def delivery(secret: str, shop: str, number: int, revision: int = 0) -> Delivery:
+    body = encode(product(number, revision))
     headers = {
         "Content-Type": "application/json",
         "User-Agent": "Shopify-Captain-Hook",
@@ -73,9 +82,14 @@ def delivery(secret: str, shop: str, number: int) -> Delivery:
         "X-Shopify-API-Version": "2026-10",
         "X-Shopify-Webhook-Id": str(uuid.uuid4()),
         "X-Shopify-Event-Id": str(uuid.uuid4()),
-        "X-Shopify-Triggered-At": utc_nanos(CHANGED_AT),
+        "X-Shopify-Triggered-At": utc_nanos(changed_at(revision)),
     }
     return Delivery(body, headers)
+
+
+def changed_at(revision: int) -> datetime:
+    """A second between one and the next; Shopify's `updated_at` knows no smaller ones."""
+    return CHANGED_AT + timedelta(seconds=revision)
 
 
 def product_id(number: int) -> int:
@@ -94,8 +108,8 @@ def title(number: int) -> str:
     return f"{_KINDS[number % len(_KINDS)]} {number:06d}"
 
 
-def product(number: int) -> dict[str, Any]:
-    """The fields of a body."""
+def product(number: int, revision: int = 0) -> dict[str, Any]:
+    """The fields of a body. Each revision is newer than the one before and has other prices."""
     own = product_id(number)
     variants = range(1, VARIANTS + 1)
     images = [_image(own, n) for n in range(1, 4)]
@@ -109,18 +123,21 @@ def product(number: int) -> dict[str, Any]:
         "published_at": local(CHANGED_AT - timedelta(days=89)),
         "template_suffix": "",
         "title": title(number),
-        "updated_at": local(CHANGED_AT),
+        "updated_at": local(changed_at(revision)),
         "vendor": "Northwind",
         "status": "active",
         "published_scope": "global",
         "tags": "b2b, hardware, trade, 2026",
-        "variants": [_variant(number, n) for n in variants],
+        "variants": [_variant(number, n, revision) for n in variants],
         "options": [{"name": "Size", "id": own + 3, "product_id": own, "position": 1, "values": list(_SIZES)}],
         "images": images,
         "image": images[0],
         "media": [],
         "variant_gids": [
-            {"admin_graphql_api_id": f"gid://shopify/ProductVariant/{own + n}", "updated_at": utc_millis(CHANGED_AT)}
+            {
+                "admin_graphql_api_id": f"gid://shopify/ProductVariant/{own + n}",
+                "updated_at": utc_millis(changed_at(revision)),
+            }
             for n in variants
         ],
         "has_variants_that_requires_components": False,
@@ -128,7 +145,7 @@ def product(number: int) -> dict[str, Any]:
     }
 
 
-def _variant(number: int, n: int) -> dict[str, Any]:
+def _variant(number: int, n: int, revision: int) -> dict[str, Any]:
     own = product_id(number)
     return {
         "admin_graphql_api_id": f"gid://shopify/ProductVariant/{own + n}",
@@ -138,12 +155,12 @@ def _variant(number: int, n: int) -> dict[str, Any]:
         "id": own + n,
         "inventory_policy": "deny",
         "position": n,
-        "price": f"{9 + n + number % 90}.50",
+        "price": f"{9 + n + number % 90}.{(50 + revision) % 100:02d}",
         "product_id": own,
         "sku": sku(number, n),
         "taxable": True,
         "title": _SIZES[n - 1],
-        "updated_at": local(CHANGED_AT),
+        "updated_at": local(changed_at(revision)),
         "option1": _SIZES[n - 1],
         "option2": None,
         "option3": None,

@@ -2,10 +2,7 @@
 
 import json
 import os
-import secrets
-import shutil
 import sys
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -17,11 +14,22 @@ from typing import Any, Self
 import psutil  # type: ignore[import-untyped]  # publishes no types
 import psycopg
 
+from bench.caller import API_KEY
 from bench.memory import Memory
 from bench.progress import Note
-from bench.stage import API_KEY, BIN, CHECKOUT, Lost, add_shops, create_database, environment_of_data_sync, procfile
+from bench.stage import (
+    BIN,
+    CHECKOUT,
+    START_SECONDS,
+    Lost,
+    add_shops,
+    create_database,
+    environment_of_data_sync,
+    ground,
+    procfile,
+)
 from devstore.client import Devstore
-from devstore.servers import Child, Postgres, Valkey, free_port
+from devstore.servers import Child, free_port
 
 LOOK = 0.25  # seconds between two looks at a database
 PATIENCE = 300.0  # seconds without anything getting done; a large file takes Shopify a while
@@ -59,6 +67,8 @@ class Pretend:
     memory: Memory
     install: Callable[[list[str]], None]
     note: Note
+    port: int
+    secret: str
 
     def open_shop(self, domain: str, **wanted: Any) -> float:
         """A shop with an invented catalogue at the pretend Shopify; how many seconds that took."""
@@ -96,28 +106,21 @@ def pretend(note: Note, bulk_above: int) -> Iterator[Pretend]:
 
     Complete runs of feeds with more than `bulk_above` records are bulk operations.
     """
-    (CHECKOUT / ".run").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=CHECKOUT / ".run"))
-    postgres, valkey = Postgres(folder / "postgres"), Valkey(folder / "valkey")
-    try:
-        note("starting Postgres, Valkey and the pretend Shopify")
-        with postgres, valkey:
-            yield from _processes(folder, postgres, valkey, note, bulk_above)
-    finally:
-        postgres.remove()
-        valkey.remove()
-        shutil.rmtree(folder, ignore_errors=True)
+    with ground(note) as on, psycopg.connect(create_database(on.postgres, "data_sync"), autocommit=True) as db:
+        port = free_port()
+        with _devstore(on.folder, port, on.secret) as (devstore, process):
+            origin = f"{devstore.url}/{{shop}}"
+            told = environment_of_data_sync(
+                port, on.postgres.url_of("data_sync"), on.valkey.url, origin, reconcile_seconds=600
+            )
+            environment = {**on.environment, **told, "BULK_RUN_RECORDS": str(bulk_above)}
 
+            def install(shops: list[str]) -> None:
+                add_shops(shops, environment, note)
 
-def _processes(folder: Path, postgres: Postgres, valkey: Valkey, note: Note, bulk_above: int) -> Iterator[Pretend]:
-    port, url, secret = free_port(), create_database(postgres, "data_sync"), secrets.token_hex(16)
-    with _devstore(folder, port, secret) as (devstore, process):
-        shared = {"PATH": f"{BIN}:{os.defpath}", "LC_ALL": "C.UTF-8", "SHOPIFY_API_SECRET": secret}
-        told = environment_of_data_sync(port, url, valkey.url, f"{devstore.url}/{{shop}}", reconcile_seconds=600)
-        environment = shared | told | {"BULK_RUN_RECORDS": str(bulk_above)}
-        with procfile(folder, environment, note) as family, psycopg.connect(url, autocommit=True) as db:
-            memory = Memory(lambda: family() | {"devstore": [process]})
-            yield Pretend(folder, devstore, db, memory, lambda shops: add_shops(shops, environment, note), note)
+            with procfile(on.folder, environment, note) as family:
+                memory = Memory(lambda: family() | {"devstore": [process]})
+                yield Pretend(on.folder, devstore, db, memory, install, note, port, on.secret)
 
 
 @contextmanager
@@ -127,7 +130,7 @@ def _devstore(folder: Path, app_port: int, secret: str) -> Iterator[tuple[Devsto
     environment = {"PATH": f"{BIN}:{os.defpath}", "LC_ALL": "C.UTF-8"}
     child = Child(command, folder / "devstore.log", cwd=CHECKOUT, environment=environment)
     try:
-        if not child.becomes(lambda child: child.log_text().endswith("\n")):
+        if not child.becomes(lambda child: child.log_text().endswith("\n"), START_SECONDS):
             raise RuntimeError(f"The pretend Shopify does not start:\n{child.log_text()[-2000:]}")
         with Devstore(json.loads(child.log_text())["url"], seconds=600) as devstore:
             yield devstore, psutil.Process(child.pid)

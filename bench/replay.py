@@ -3,8 +3,7 @@
 import json
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from statistics import median
+from collections.abc import Callable
 from typing import Any
 
 from sqlalchemy import Connection
@@ -12,49 +11,50 @@ from sqlalchemy import Connection
 from adapters import database, inbox
 from adapters.chosen import Filter
 from bench import mail
-from bench.measures import Bench
+from bench.live import Live, compared, know_metafields
+from bench.measures import Bench, Figures
 from bench.memory import Memory
-from bench.sender import send
 from bench.spread import latencies
-from bench.stage import BIN, CHECKOUT, Lost, Side, number, settle
+from bench.stage import BIN, CHECKOUT, Lost, Side, number
 from devstore.bodies import encode
 
-Figures = dict[str, Any]
 DEAD = ("--outcome", "dead")
-IDLE_WINDOWS = 3
 LOOKS = 10
 
 
 def replay(bench: Bench) -> Figures:
     """Dead deliveries of products that the mirror knows by their metafields alone, as after a bug in a schema."""
-    side, size = bench.stage.data_sync, bench.size
-    settle(bench.stage)
+    side, size = bench.contest.data_sync, bench.size
+    bench.contest.settle()
     _make_dead(bench)
-    found: Figures = {"deliveries": size.replay_deliveries, "live_per_second": size.replay_live_per_second}
+    found: Figures = {"deliveries": size.replay_deliveries, "live_per_second": size.live_per_second}
     bench.note("replay: looking through the dead")
     found["looking"] = _look_through(side)
     bench.note("replay: the forecast")
     found["forecast"] = _forecast(side)
-    idle = [_live(bench, f"replay: live mail alone, {n} of {IDLE_WINDOWS}") for n in range(1, IDLE_WINDOWS + 1)]
+    live = _live(bench)
+    alone = live.alone(lambda what: bench.note(f"replay: {what}"))
     memory = Memory(side.family)
     with memory.watching():
-        number_of_it = _flask(side, "replays", "start", *DEAD, "--name", "bench", "--yes")["replay"]["id"]
-        during = list(_windows_until_it_ends(bench, number_of_it))
-    found |= {"idle_p99_ms": median(idle), "during_p99_ms": median(during), "during_windows": len(during)}
-    found |= {"memory": memory.quarters(), **_verified(bench, number_of_it)}
+        id_of_it = _flask(side, "replays", "start", *DEAD, "--name", "bench", "--yes")["replay"]["id"]
+        bench.note("replay: live mail beside it")
+        running = f"SELECT count(*) FROM replays WHERE id = {id_of_it} AND state = 'running'"  # noqa: S608  # a number
+        during = list(live.beside(lambda: number(side.db, running) > 0))
+    found |= compared(alone, during)
+    found |= {"memory": memory.quarters(), **_verified(bench, id_of_it)}
     return found
 
 
 def _make_dead(bench: Bench) -> None:
-    side, count = bench.stage.data_sync, bench.size.replay_deliveries
+    side, count = bench.contest.data_sync, bench.size.replay_deliveries
     bench.note(f"replay: {count:,} deliveries die")
     same = ("products/update", "products", "webhook", "live", "closed", "dead", "could not be applied: KeyError")
     with side.db.cursor() as cursor, cursor.copy(_COPY) as rows:
         for n in range(count):
             body = encode(mail.product(n))
-            own = (bench.stage.shops[n % len(bench.stage.shops)], f"bench-dead-{n}", mail.product_id(n))
+            own = (bench.contest.shops[n % len(bench.contest.shops)], f"bench-dead-{n}", mail.product_id(n))
             rows.write_row((*own, *[mail.CHANGED_AT] * 3, body, len(body), *same))
-    side.db.execute(_KNOW_METAFIELDS, {"shops": bench.stage.shops, "of": len(bench.stage.shops), "count": count})
+    know_metafields(side.db, bench.contest.shops, count)
     for statement in ("ANALYZE deliveries", "ANALYZE products", "CHECKPOINT"):
         side.db.execute(statement.encode())
 
@@ -62,15 +62,6 @@ def _make_dead(bench: Bench) -> None:
 _COPY = """
     COPY deliveries (shop, webhook_id, resource_id, changed_at, triggered_at, closed_at, body, body_bytes,
                      topic, feed, source, lane, state, outcome, reason) FROM STDIN
-"""
-# Otherwise each would ask Shopify for its metafields, which nobody answers here: that is not what is measured.
-_KNOW_METAFIELDS = """
-    INSERT INTO products (shop, id, core_at, core_seen, metafields, metafields_seen)
-    SELECT (CAST(%(shops)s AS text[]))[n %% %(of)s + 1], 8000000000000 + n * 1000, 'epoch', 'epoch',
-           jsonb_build_object('product', '[]'::jsonb, 'variants',
-                              (SELECT jsonb_object_agg((8000000000000 + n * 1000 + v)::text, '[]'::jsonb)
-                               FROM generate_series(1, 5) AS v)), 'epoch'
-    FROM generate_series(0, %(count)s - 1) AS n
 """
 
 
@@ -103,32 +94,15 @@ def _forecast(side: Side) -> Figures:
     return {"seconds": round(time.monotonic() - began, 1), "considered": foreseen["considered"]}
 
 
-def _live(bench: Bench, what: str) -> float:
-    """A window of live mail at a steady rate; the p99 of its answers in milliseconds."""
-    size, stage = bench.size, bench.stage
-    path, count = stage.folder / "live", int(size.replay_live_per_second * size.replay_window_seconds)
-    mail.write_requests(path, stage.secret, stage.shops, count)
-    bench.note(what)
-    sent = send(path, stage.data_sync.port, count, connections=64, per_second=size.replay_live_per_second)
-    if sent.statuses != {"200": count}:
-        raise Lost(f"Data Sync: {count:,} sent beside a replay, answers {sent.statuses}.")
-    return sent.latency["p99_ms"]
-
-
-def _windows_until_it_ends(bench: Bench, replay_id: int) -> Iterator[float]:
-    """At least one, however fast it was."""
-    db = bench.stage.data_sync.db
-    running = f"SELECT count(*) FROM replays WHERE id = {replay_id} AND state = 'running'"  # noqa: S608  # a number
-    opened = f"SELECT opened FROM replays WHERE id = {replay_id}"  # noqa: S608  # a number of ours
-    goes_on = True
-    while goes_on:
-        yield _live(bench, f"replay: live mail beside it, {number(db, opened):,} open so far")
-        goes_on = bool(number(db, running))
+def _live(bench: Bench) -> Live:
+    size, contest = bench.size, bench.contest
+    port, path = contest.data_sync.port, contest.folder / "live"
+    return Live(path, port, contest.secret, contest.shops, size.live_per_second, size.window_seconds)
 
 
 def _verified(bench: Bench, replay_id: int) -> Figures:
     """It finished, nothing failed, every product is there, and the live mail was applied as well."""
-    side = bench.stage.data_sync
+    side = bench.contest.data_sync
     side.await_applied(0, lambda left: bench.note("replay: the last live mail", f"{left:,} left"))
     row = _flask(side, "replays", "show", str(replay_id))
     there = number(side.db, "SELECT count(*) FROM products WHERE core IS NOT NULL")

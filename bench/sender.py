@@ -15,7 +15,8 @@ import subprocess
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -23,7 +24,7 @@ from pathlib import Path
 from bench.mail import read_requests
 from bench.spread import latencies
 
-PATIENCE = 60.0  # seconds without any answer
+PATIENCE = 180.0  # seconds without any answer
 CHECKOUT = Path(__file__).resolve().parent.parent
 
 
@@ -38,8 +39,34 @@ class Sent:
     per_second: float
 
 
+@dataclass(frozen=True, slots=True)
+class Load:
+    """Requests that are being sent by another process."""
+
+    process: subprocess.Popen[str]
+
+    def goes_on(self) -> bool:
+        assert self.process.stdout
+        return not select.select([self.process.stdout], [], [], 0)[0]
+
+    def report(self) -> Sent:
+        """Once all are answered."""
+        assert self.process.stdout
+        report = self.process.stdout.readline()
+        if not report:
+            raise RuntimeError("The load generator broke off: the server closed a connection or fell silent.")
+        return Sent(**json.loads(report))
+
+
 def send(file: Path, port: int, count: int, *, connections: int = 32, per_second: float = 0) -> Sent:
     """Send the first `count` requests of a file from another process, and wait until all are answered."""
+    with sending(file, port, count, connections=connections, per_second=per_second) as load:
+        return load.report()
+
+
+@contextmanager
+def sending(file: Path, port: int, count: int, *, connections: int = 32, per_second: float = 0) -> Iterator[Load]:
+    """The same, while something else is measured beside it."""
     words = [str(file), str(port), str(connections), str(count), str(per_second)]
     command = [sys.executable, "-m", "bench.sender", *words]
     with subprocess.Popen(  # noqa: S603  # ourselves
@@ -52,12 +79,9 @@ def send(file: Path, port: int, count: int, *, connections: int = 32, per_second
                 raise RuntimeError("The load generator did not start.")
             process.stdin.write("go\n")
             process.stdin.flush()
-            report = process.stdout.readline()
+            yield Load(process)
         finally:
             process.kill()
-    if not report:
-        raise RuntimeError("The load generator broke off: the server closed a connection or fell silent.")
-    return Sent(**json.loads(report))
 
 
 def main(file: str, port: str, connections: str, count: str, per_second: str) -> None:
@@ -127,7 +151,7 @@ def _send_all(lines: Sequence[_Line], requests: Sequence[bytes], due: Sequence[f
         pause = max(0.0, due[sent] - now) if free and sent < len(requests) else PATIENCE
         answers = poll.poll(pause * 1000)
         if not answers and pause == PATIENCE:
-            raise TimeoutError("No answer for a minute.")
+            raise TimeoutError(f"No answer for {PATIENCE:.0f} s.")
         for number, _ in answers:
             line = by_number[number]
             if status := line.status():

@@ -1,7 +1,7 @@
-"""What both sides stand on: one real Postgres (fsync on) and one real Valkey, and the processes of each, kept running.
+"""What everybody stands on: one real Postgres (fsync on) and one real Valkey; and Data Sync's own processes there.
 
-Each has a database of its own in that Postgres and a number of its own in that Valkey. One web process with the same
-flags and two processes that apply: Data Sync's live and bulk worker, the plain app's two RQ workers.
+Each side has a database of its own in that Postgres and a number of its own in that Valkey. One web process and two
+processes that apply: of Data Sync the live and the bulk worker.
 """
 
 import os
@@ -22,33 +22,68 @@ from urllib.error import URLError
 
 import psutil  # type: ignore[import-untyped]  # publishes no types
 import psycopg
-import redis
 from cryptography.fernet import Fernet
-from rq import Queue
-from rq.registry import StartedJobRegistry
 
+from bench.caller import API_KEY, Caller
 from bench.mail import VARIANTS
-from bench.plain_flask_rq import QUEUE, metadata
-from bench.plain_flask_rq import engine as plain_engine
 from bench.progress import Note
 from devstore.servers import Child, Postgres, Valkey, free_port
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
+OURS = "Data Sync"
 LOOKUP_SHOP = "bench-lookup.myshopify.com"
-API_KEY = "bench"
-PATIENCE = 60.0  # seconds without anything getting done
+START_SECONDS = 180.0  # for a process to become ready in, on a machine that is busy with something else
+PATIENCE = 300.0  # seconds without anything getting done
 LOOK = 0.05  # seconds between two looks at a database
 Family = dict[str, list[psutil.Process]]
 
 
 class Lost(Exception):
-    """A delivery that was answered with 200 did not reach the tables. This ends the bench."""
+    """A delivery that was answered with 200 did not reach the tables, or nothing moves any more."""
+
+
+@dataclass(frozen=True)
+class Ground:
+    """The two servers, where logs go, and the app's secret that all sides verify with."""
+
+    folder: Path
+    postgres: Postgres
+    valkey: Valkey
+    secret: str
+    note: Note
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {"PATH": f"{BIN}:{os.defpath}", "LC_ALL": "C.UTF-8", "SHOPIFY_API_SECRET": self.secret}
+
+    def redis_url(self, number: int) -> str:
+        return f"{self.valkey.url.removesuffix('/0')}/{number}"
+
+
+@contextmanager
+def ground(note: Note) -> Iterator[Ground]:
+    """Both servers running and empty; stopped and removed at the end."""
+    (CHECKOUT / ".run").mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=CHECKOUT / ".run"))
+    postgres, valkey = Postgres(folder / "postgres"), Valkey(folder / "valkey")
+    try:
+        note("starting Postgres and Valkey")
+        with postgres, valkey:
+            yield Ground(folder, postgres, valkey, secrets.token_hex(16), note)
+    finally:
+        postgres.remove()
+        valkey.remove()
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two that are compared, running. `unapplied` counts what was answered and is not yet in the tables."""
+    """One of those that are compared, running. `unapplied` counts what was answered and is not yet in the tables.
+
+    `share`: its part of a round's deliveries; a slow side gets fewer, and rates are compared. `changed_at`: where its
+    products keep Shopify's `updated_at`.
+    """
 
     name: str
     port: int
@@ -57,6 +92,9 @@ class Side:
     unapplied: Callable[[int], int]
     applied: Callable[[], int]
     clear: Callable[[], None]
+    finds: Callable[[Caller, str], bool]
+    changed_at: str = "updated_at"
+    share: float = 1.0
 
     def await_applied(self, sent: int, note: Callable[[int], None]) -> float:
         """The monotonic clock when the last of `sent` deliveries was found in the tables, to 0.05 s."""
@@ -66,74 +104,44 @@ class Side:
                 left, moved = now_left, time.monotonic()
                 note(left)
             if time.monotonic() - moved > PATIENCE:
-                raise Lost(f"{self.name}: {left:,} of {sent:,} deliveries were not applied within a minute.")
+                raise Lost(f"{self.name}: {left:,} of {sent:,} deliveries were not applied, and nothing moves.")
             time.sleep(LOOK)
         return time.monotonic()
 
-    def verify(self, sent: int, statuses: Mapping[str, int]) -> None:
-        """Every delivery was answered with 200, and is a product with its variants in the tables."""
-        found = self.applied(), _count(self.db, "products"), _count(self.db, "variants")
-        if dict(statuses) != {"200": sent} or found != (sent, sent, sent * VARIANTS):
-            raise Lost(f"{self.name}: {sent:,} sent, answers {dict(statuses)}, (applied, products, variants) {found}.")
+    def verify(self, sent: int, statuses: Mapping[str, int], besides: int = 0) -> None:
+        """Every delivery was answered with 200, and is a product with its variants in the tables.
+
+        `besides`: deliveries that were posted one by one besides those.
+        """
+        there = sent + besides
+        found = self.applied(), number(self.db, "SELECT count(*) FROM products"), _variants(self.db)
+        if dict(statuses) != {"200": sent} or found != (there, there, there * VARIANTS):
+            raise Lost(f"{self.name}: {there:,} sent, answers {dict(statuses)}, (applied, products, variants) {found}.")
 
 
-@dataclass(frozen=True)
-class Stage:
-    folder: Path
-    secret: str
-    shops: list[str]
-    data_sync: Side
-    plain: Side
-
-
-@contextmanager
-def stage(note: Note, shops: int) -> Iterator[Stage]:
-    """Everything started, warm and empty; all of it stopped and removed at the end."""
-    (CHECKOUT / ".run").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=CHECKOUT / ".run"))
-    secret = secrets.token_hex(16)
-    domains = [f"bench-{number:02d}.myshopify.com" for number in range(1, shops + 1)]
-    postgres, valkey = Postgres(folder / "postgres"), Valkey(folder / "valkey")
-    try:
-        note("starting Postgres and Valkey")
-        with postgres, valkey:
-            environment = {"PATH": f"{BIN}:{os.defpath}", "LC_ALL": "C.UTF-8", "SHOPIFY_API_SECRET": secret}
-            with (
-                _data_sync(folder, postgres, valkey, environment, domains, note) as data_sync,
-                _plain(folder, postgres, valkey, environment, note) as plain,
-            ):
-                yield Stage(folder, secret, domains, data_sync, plain)
-    finally:
-        postgres.remove()
-        valkey.remove()
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def settle(stage: Stage) -> None:
-    """Empty tables and a written checkpoint, so that no round pays for the one before it."""
-    for side in (stage.data_sync, stage.plain):
-        side.clear()
-    stage.data_sync.db.execute("CHECKPOINT")
+def _variants(db: psycopg.Connection[Any]) -> int:
+    return number(db, "SELECT count(*) FROM variants")
 
 
 @contextmanager
-def _data_sync(
-    folder: Path, postgres: Postgres, valkey: Valkey, shared: Mapping[str, str], shops: list[str], note: Note
-) -> Iterator[Side]:
-    url = create_database(postgres, "data_sync")
+def data_sync(on: Ground, shops: list[str]) -> Iterator[Side]:
+    url = create_database(on.postgres, "data_sync")
     # Nobody listens there: what must be asked of Shopify waits in the lane `bulk`.
     origin = f"http://127.0.0.1:{free_port()}/{{shop}}"
-    environment = {**shared, **environment_of_data_sync(free_port(), url, valkey.url, origin, reconcile_seconds=86_400)}
-    with procfile(folder, environment, note) as family, psycopg.connect(url, autocommit=True) as db:
-        add_shops([*shops, LOOKUP_SHOP], environment, note)
+    told = environment_of_data_sync(free_port(), url, on.valkey.url, origin, reconcile_seconds=86_400)
+    environment = {**on.environment, **told}
+    with procfile(on.folder, environment, on.note) as family, psycopg.connect(url, autocommit=True) as db:
+        add_shops([*shops, LOOKUP_SHOP], environment, on.note)
         yield Side(
-            "Data Sync",
+            OURS,
             int(environment["PORT"]),
             db,
             family,
             lambda _sent: number(db, "SELECT count(*) FROM deliveries WHERE lane = 'live' AND state = 'waiting'"),
             lambda: number(db, "SELECT count(*) FROM deliveries WHERE source = 'webhook' AND outcome = 'applied'"),
-            lambda: _clear_data_sync(db),
+            lambda: _clear(db),
+            Caller.finds,
+            changed_at="core_at",
         )
 
 
@@ -165,7 +173,7 @@ def procfile(folder: Path, environment: Mapping[str, str], note: Note) -> Iterat
         [sys.executable, "supervise.py"], folder / "data_sync.log", cwd=CHECKOUT, environment=environment
     )
     try:
-        if not supervisor.becomes(lambda _: _answers(int(environment["PORT"]), "/ready")):
+        if not supervisor.becomes(lambda _: answers(int(environment["PORT"]), "/ready"), START_SECONDS):
             raise RuntimeError(f"Data Sync does not start:\n{supervisor.log_text()[-2000:]}")
         yield lambda: _procfile_family(supervisor.pid)
     finally:
@@ -194,7 +202,7 @@ def add_shops(shops: list[str], environment: Mapping[str, str], note: Note) -> N
         raise RuntimeError(f"The shops were not added:\n{done.stdout}{done.stderr}")
 
 
-def _clear_data_sync(db: psycopg.Connection[Any]) -> None:
+def _clear(db: psycopg.Connection[Any]) -> None:
     # Identities go on: a bulk turn that is just under way must not meet its old numbers on new rows.
     db.execute("TRUNCATE deliveries, attempts, failures, replays, products, variants, issues")
 
@@ -216,65 +224,16 @@ def _procfile_family(supervisor: int) -> Family:
     return family
 
 
-@contextmanager
-def _plain(folder: Path, postgres: Postgres, valkey: Valkey, shared: Mapping[str, str], note: Note) -> Iterator[Side]:
-    port, url = free_port(), create_database(postgres, "plain_flask_rq")
-    redis_url = valkey.url.removesuffix("/0") + "/1"
-    environment = {**shared, "DATABASE_URL": url, "REDIS_URL": redis_url}
-    note("starting the plain Flask + RQ app")
-    _create_plain_tables(url)
-    web = [str(BIN / word) if word == "granian" else word for word in _granian_of_the_procfile()]
-    web += ["--host", "127.0.0.1", "--port", str(port), "--factory", "bench.plain_flask_rq:create_app"]
-    commands = [web, *([[sys.executable, "-c", _PLAIN_WORKER]] * 2)]
-    children = [
-        Child(command, folder / f"plain_{n}.log", cwd=CHECKOUT, environment=environment)
-        for n, command in enumerate(commands)
-    ]
-    try:
-        if not children[0].becomes(lambda _: _answers(port, "/shops/none/products?q=none")):
-            raise RuntimeError(f"The plain app does not start:\n{children[0].log_text()[-2000:]}")
-        with psycopg.connect(url, autocommit=True) as db, redis.Redis.from_url(redis_url) as client:
-            queue = Queue(QUEUE, connection=client)
-            yield Side(
-                "plain Flask + RQ",
-                port,
-                db,
-                lambda: {"web": _with_children(children[0].pid)},
-                lambda sent: sent - _count(db, "products"),
-                lambda: _count(db, "products"),
-                lambda: _clear_plain(db, queue),
-            )
-    finally:
-        for child in children:
-            child.stop()
-
-
-_PLAIN_WORKER = "from bench.plain_flask_rq import work; work()"
-
-
-def _granian_of_the_procfile() -> list[str]:
+def granian_of_the_procfile(factory: str, port: int) -> list[str]:
     """The same command with the same flags, but for where it listens and what it serves."""
     line = next(line for line in (CHECKOUT / "Procfile").read_text().splitlines() if line.startswith("web:"))
     line = re.sub(r"--(host|port|factory) \S+|\S+:create_app", "", line.removeprefix("web:"))
-    return re.sub(r"\$\{\w+:-(\w+)\}", r"\1", line).replace("--factory", "").split()
+    words = re.sub(r"\$\{\w+:-(\w+)\}", r"\1", line).replace("--factory", "").split()
+    where = ["--host", "127.0.0.1", "--port", str(port), "--factory", factory]
+    return [str(BIN / word) if word == "granian" else word for word in words] + where
 
 
-def _create_plain_tables(url: str) -> None:
-    os.environ["DATABASE_URL"] = url
-    metadata.create_all(plain_engine())
-    plain_engine().dispose()
-
-
-def _clear_plain(db: psycopg.Connection[Any], queue: Queue) -> None:
-    queue.empty()  # type: ignore[no-untyped-call]  # RQ says nothing of its types here
-    started = StartedJobRegistry(queue=queue)
-    deadline = time.monotonic() + PATIENCE
-    while started.count and time.monotonic() < deadline:
-        time.sleep(LOOK)
-    db.execute("TRUNCATE products, variants")
-
-
-def _with_children(pid: int) -> list[psutil.Process]:
+def with_children(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
     return [process, *process.children(recursive=True)]
 
@@ -285,16 +244,12 @@ def create_database(postgres: Postgres, name: str) -> str:
     return postgres.url_of(name)
 
 
-def _answers(port: int, path: str) -> bool:
+def answers(port: int, path: str) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=2) as answer:
             return bool(answer.status == 200)
     except (URLError, OSError):
         return False
-
-
-def _count(db: psycopg.Connection[Any], table: str) -> int:
-    return number(db, f"SELECT count(*) FROM {table}")  # noqa: S608  # products or variants
 
 
 def number(db: psycopg.Connection[Any], statement: str) -> int:

@@ -356,9 +356,9 @@ class Child:
             log.seek(self._log_begin)
             return log.read().decode(errors="replace")
 
-    def becomes(self, is_ready: Callable[["Child"], bool]) -> bool:
+    def becomes(self, is_ready: Callable[["Child"], bool], seconds: float = PATIENCE) -> bool:
         """False when the process has ended, or has not become ready in time."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + seconds
         while self._process.poll() is None and time.monotonic() < deadline:
             if is_ready(self):
                 return True

@@ -1,11 +1,11 @@
-"""The other side of the comparison: what a good developer writes in an afternoon with Flask, RQ and SQLAlchemy.
+"""A peer: what a good developer writes in an afternoon with Flask, RQ and SQLAlchemy.
 
-One job a webhook, RQ's default worker (which forks for each job), the same signature check, Marshmallow in front of
-every write, and one transaction that lets the newer `updated_at` win. It takes RQ's own advice for speed: the worker
-imports everything, and has spoken to Postgres once, before it forks.
+One job a webhook, the same signature check, Marshmallow in front of every write, and one transaction that lets the
+newer `updated_at` win. Applied by RQ's default worker, which forks for each job, or by its SimpleWorker: no forks.
+It takes RQ's own advice for speed: the worker imports everything, and has spoken to Postgres once, before it forks.
 
-    granian … --factory bench.plain_flask_rq:create_app
-    python -c "from bench.plain_flask_rq import work; work()"
+    granian … --factory bench.peers.flask_rq:create_app
+    python -c "from bench.peers.flask_rq import work; work('Worker')"
 """
 
 import base64
@@ -18,7 +18,7 @@ from typing import Any
 import redis
 from flask import Flask, Response, abort, jsonify, request
 from marshmallow import EXCLUDE, Schema, fields
-from rq import Queue, Worker
+from rq import Queue, SimpleWorker, Worker
 from rq.serializers import JSONSerializer
 from sqlalchemy import (
     ARRAY,
@@ -174,8 +174,9 @@ def find_by_sku(db: Connection, shop: str, sku: str) -> list[dict[str, Any]]:
     return [dict(row) for row in db.execute(statement).mappings()]
 
 
-def work() -> None:
+def work(kind: str) -> None:
+    """`Worker` or `SimpleWorker`, until SIGTERM."""
     engine().connect().close()
     engine().dispose()  # a forked job must not share its parent's connection
-    worker: Any = Worker([queue()], connection=queue().connection, serializer=JSONSerializer)
-    worker.work(logging_level="WARNING")
+    classes: dict[str, Any] = {"Worker": Worker, "SimpleWorker": SimpleWorker}
+    classes[kind]([queue()], connection=queue().connection, serializer=JSONSerializer).work(logging_level="WARNING")
