@@ -36,18 +36,19 @@ def post(side, delivery, **changed):
     return status
 
 
-def applied(side, on, delivery):
-    """Post it, and another after it whose arrival tells that the first one was decided: both go through one queue."""
-    assert post(side, delivery) == 200
+def revision_becomes(side, revision):
+    newest = "SELECT 1 FROM products WHERE id = %s AND updated_at = %s"
+    while not side.db.execute(newest, (mail.product_id(PRODUCT), mail.changed_at(revision))).fetchone():
+        time.sleep(0.02)
+
+
+def others_are_applied(side, on, count=5):
+    """All go through one queue, so whatever was posted before them has been decided by then."""
     with Caller(side.port, on.secret, SHOP) as caller:
-        witness = mail.delivery(on.secret, SHOP, applied.witness)
-        caller.post(witness)
-        while not side.finds(caller, mail.sku(applied.witness, 1)):
-            time.sleep(0.02)
-    applied.witness += 1
-
-
-applied.witness = 1_000
+        for other in range(1_000, 1_000 + count):
+            caller.post(mail.delivery(on.secret, SHOP, other))
+            while not side.finds(caller, mail.sku(other, 1)):
+                time.sleep(0.02)
 
 
 @pytest.mark.parametrize("name", SIDES)
@@ -58,8 +59,12 @@ def test_a_peer_verifies_over_the_raw_bytes_and_lets_the_newer_updated_at_win(na
 
         assert post(side, first, **{"X-Shopify-Hmac-Sha256": older.headers["X-Shopify-Hmac-Sha256"]}) == 401
         assert post(side, first, **{"X-Shopify-Hmac-Sha256": ""}) == 401
-        for delivery in (first, newer, older):
-            applied(side, on, delivery)
+        assert post(side, first) == 200
+        revision_becomes(side, 1)
+        assert post(side, newer) == 200
+        revision_becomes(side, 2)
+        assert post(side, older) == 200
+        others_are_applied(side, on)
 
         rows = side.db.execute(
             "SELECT p.updated_at, p.tags, v.sku, v.price::text, v.position FROM products p JOIN variants v "
