@@ -77,19 +77,20 @@ def main(
     )
     signal.signal(signal.SIGTERM, _leave)
     path = report.RESULTS / ("quick.json" if quick else "latest.json")
+    course, options = Course(size, only, airbyte), asdict(size) | {"only": only}
     try:
+        where = report.machine()
         with progress() as note:
             express.installed(note)  # or nothing at all: not after a quarter of an hour
-            where, course = report.machine(), Course(size, note, only, airbyte)
-            options = asdict(size) | {"only": only}
-            for _ in course.run():
+            for _ in course.run(note):
                 report.write(report.as_figures(course.found, options, where, course.problems), path)
     except (*TROUBLE, express.NotInstalled) as trouble:
-        sys.exit(f"The bench failed. {sentence(trouble)}")
+        course.problems.append(sentence(trouble))
     except KeyboardInterrupt:
         sys.exit("Stopped.")
-    report.show(course.found, where)
-    print(f"Written to {path.relative_to(CHECKOUT)}")
+    if course.found:
+        report.show(course.found, where)
+        print(f"Written to {path.relative_to(CHECKOUT)}")
     if course.problems:
         sys.exit("\n".join(["The bench failed.", *course.problems]))
     print("All deliveries arrived.")

@@ -58,28 +58,36 @@ class Course:
     """`found` by measurement, and a sentence for each that broke off."""
 
     size: Size
-    note: Note
     only: str | None = None
     airbyte: bool = False
     found: Figures = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    step: str = ""  # what is being done
 
-    def run(self) -> Iterator[None]:
+    def run(self, note: Note) -> Iterator[None]:
         """Yields whenever there is something new."""
+
+        def noted(step: str, detail: str = "") -> None:
+            self.step = step
+            note(step, detail)
+
+        yield from self._run(noted)
+
+    def _run(self, note: Note) -> Iterator[None]:
         if self.only is None or self.only in BESIDE_OTHERS:
-            with contest(self.note, self.size.shops) as standing:
-                bench = Bench(standing, self.size, self.note, Memory(standing.data_sync.family))
+            with contest(note, self.size.shops) as standing:
+                bench = Bench(standing, self.size, note, Memory(standing.data_sync.family))
                 measures.warm_up(bench)
                 for name, take in self._beside_others(bench).items():
                     self._take(name, BESIDE_OTHERS[name], take)
                     if name == "lookup":
                         self.found["memory"] = bench.memory.quarters()
                     yield
-                self.note("stopping everything")
-        for name, take in self._alone().items():
+                note("stopping everything")
+        for name, take in self._alone(note).items():
             self._take(name, ALONE[name], take)
             yield
-        self.note("everything is stopped")
+        note("everything is stopped")
 
     def _beside_others(self, bench: Bench) -> dict[str, Take]:
         def rates() -> dict[str, float]:
@@ -97,8 +105,8 @@ class Course:
             "replay": partial(replay, bench),
         }
 
-    def _alone(self) -> dict[str, Take]:
-        note, size = self.note, self.size
+    def _alone(self, note: Note) -> dict[str, Take]:
+        size = self.size
         amounts = size.backfill_products, size.backfill_customers, size.bulk_above
         return {
             "backfill": lambda: backfill(note, *amounts, airbyte=self.airbyte),
@@ -112,7 +120,7 @@ class Course:
         try:
             self.found[key] = take()
         except TROUBLE as trouble:
-            self.problems.append(f"{name}: {sentence(trouble)}")
+            self.problems.append(f"{name} ({self.step}): {sentence(trouble)}")
 
 
 def sentence(trouble: BaseException) -> str:

@@ -20,7 +20,9 @@ from bench.progress import Note
 from bench.stage import (
     BIN,
     CHECKOUT,
+    PATIENT,
     START_SECONDS,
+    Ground,
     Lost,
     add_shops,
     create_database,
@@ -106,7 +108,7 @@ def pretend(note: Note, bulk_above: int) -> Iterator[Pretend]:
 
     Complete runs of feeds with more than `bulk_above` records are bulk operations.
     """
-    with ground(note) as on, psycopg.connect(create_database(on.postgres, "data_sync"), autocommit=True) as db:
+    with ground(note) as on, _connect(on) as db:
         port = free_port()
         with _devstore(on.folder, port, on.secret) as (devstore, process):
             origin = f"{devstore.url}/{{shop}}"
@@ -121,6 +123,10 @@ def pretend(note: Note, bulk_above: int) -> Iterator[Pretend]:
             with procfile(on.folder, environment, note) as family:
                 memory = Memory(lambda: family() | {"devstore": [process]})
                 yield Pretend(on.folder, devstore, db, memory, install, note, port, on.secret)
+
+
+def _connect(on: Ground) -> psycopg.Connection[Any]:
+    return psycopg.connect(create_database(on.postgres, "data_sync"), autocommit=True, options=PATIENT)
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from bench.live import Live, compared, know_metafields
 from bench.measures import Bench, Figures
 from bench.memory import Memory
 from bench.spread import latencies
-from bench.stage import BIN, CHECKOUT, Lost, Side, number
+from bench.stage import BIN, CHECKOUT, COMMAND_SECONDS, Lost, Side, number
 from devstore.bodies import encode
 
 DEAD = ("--outcome", "dead")
@@ -121,7 +121,7 @@ def _flask(side: Side, *arguments: str) -> Any:
     environment = next(iter(side.family()["clock"])).environ()
     command = [str(BIN / "flask"), *arguments, "--json"]
     done = subprocess.run(  # noqa: S603  # a command put together here
-        command, check=False, cwd=CHECKOUT, env=environment, capture_output=True, text=True
+        command, check=False, cwd=CHECKOUT, env=environment, capture_output=True, text=True, timeout=COMMAND_SECONDS
     )
     if done.returncode > 1:
         raise Lost(f"`flask {' '.join(arguments)}` ended with {done.returncode}: {done.stderr[-500:]}")

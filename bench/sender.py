@@ -1,9 +1,10 @@
 """The load generator: a process of its own with keep-alive connections and requests that were written before.
 
-`python -m bench.sender FILE PORT CONNECTIONS COUNT PER_SECOND` says `ready`, waits for a line, sends, and prints its
-report as JSON. PER_SECOND 0: each connection sends its next request when the last one is answered. Otherwise the
-requests have their times (Poisson, seeded) whatever the answers do, and a latency counts from that time, not from when
-a connection was free: a server that stalls is charged for everything that had to wait (no coordinated omission).
+`python -m bench.sender FILE PORT CONNECTIONS COUNT PER_SECOND` prints an empty object when it is ready, waits for a
+line, sends, and prints its report, or what went wrong. PER_SECOND 0: each connection sends its next request when the
+last one is answered. Otherwise the requests have their times (Poisson, seeded) whatever the answers do, and a latency
+counts from that time, not from when a connection was free: a server that stalls is charged for everything that had to
+wait (no coordinated omission).
 """
 
 import gc
@@ -20,6 +21,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 from bench.mail import read_requests
 from bench.spread import latencies
@@ -52,10 +54,14 @@ class Load:
     def report(self) -> Sent:
         """Once all are answered."""
         assert self.process.stdout
-        report = self.process.stdout.readline()
-        if not report:
-            raise RuntimeError("The load generator broke off: the server closed a connection or fell silent.")
-        return Sent(**json.loads(report))
+        return Sent(**_without_trouble(self.process.stdout.readline()))
+
+
+def _without_trouble(line: str) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads(line or '{"trouble": "it ended."}')
+    if "trouble" in told:
+        raise RuntimeError(f"The load generator broke off: {told['trouble']}")
+    return told
 
 
 def send(file: Path, port: int, count: int, *, connections: int = 32, per_second: float = 0) -> Sent:
@@ -75,8 +81,7 @@ def sending(file: Path, port: int, count: int, *, connections: int = 32, per_sec
         assert process.stdin
         assert process.stdout
         try:
-            if process.stdout.readline() != "ready\n":
-                raise RuntimeError("The load generator did not start.")
+            _without_trouble(process.stdout.readline())
             process.stdin.write("go\n")
             process.stdin.flush()
             yield Load(process)
@@ -85,14 +90,17 @@ def sending(file: Path, port: int, count: int, *, connections: int = 32, per_sec
 
 
 def main(file: str, port: str, connections: str, count: str, per_second: str) -> None:
-    requests = read_requests(Path(file), int(count))
-    lines = [_Line(int(port)) for _ in range(int(connections))]
-    due = _schedule(len(requests), float(per_second))
-    gc.freeze()
-    gc.disable()
-    print("ready", flush=True)
-    if sys.stdin.readline():
-        print(json.dumps(_send_all(lines, requests, due)), flush=True)
+    try:
+        requests = read_requests(Path(file), int(count))
+        lines = [_Line(int(port)) for _ in range(int(connections))]
+        due = _schedule(len(requests), float(per_second))
+        gc.freeze()
+        gc.disable()
+        print("{}", flush=True)
+        if sys.stdin.readline():
+            print(json.dumps(_send_all(lines, requests, due)), flush=True)
+    except (OSError, ValueError) as trouble:
+        print(json.dumps({"trouble": str(trouble)}), flush=True)
 
 
 def _schedule(count: int, per_second: float) -> list[float]:

@@ -33,8 +33,12 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 BIN = Path(sys.executable).parent
 OURS = "Data Sync"
 LOOKUP_SHOP = "bench-lookup.myshopify.com"
+COMMAND_SECONDS = 600.0  # for one of `flask …`
 START_SECONDS = 180.0  # for a process to become ready in, on a machine that is busy with something else
 PATIENCE = 300.0  # seconds without anything getting done
+PATIENT = (
+    "-c lock_timeout=300s -c statement_timeout=600s"  # for our own looks: a stuck server must not be a stuck bench
+)
 LOOK = 0.05  # seconds between two looks at a database
 Family = dict[str, list[psutil.Process]]
 
@@ -130,7 +134,10 @@ def data_sync(on: Ground, shops: list[str]) -> Iterator[Side]:
     origin = f"http://127.0.0.1:{free_port()}/{{shop}}"
     told = environment_of_data_sync(free_port(), url, on.valkey.url, origin, reconcile_seconds=86_400)
     environment = {**on.environment, **told}
-    with procfile(on.folder, environment, on.note) as family, psycopg.connect(url, autocommit=True) as db:
+    with (
+        procfile(on.folder, environment, on.note) as family,
+        psycopg.connect(url, autocommit=True, options=PATIENT) as db,
+    ):
         add_shops([*shops, LOOKUP_SHOP], environment, on.note)
         yield Side(
             OURS,
@@ -196,7 +203,14 @@ def add_shops(shops: list[str], environment: Mapping[str, str], note: Note) -> N
     note(f"flask shops add, {len(shops)} shops")
     command, words = [sys.executable, "-c", _ADD_SHOPS], "\n".join(shops)
     done = run(  # noqa: S603  # a command put together here
-        command, check=False, cwd=CHECKOUT, env=dict(environment), input=words, capture_output=True, text=True
+        command,
+        check=False,
+        cwd=CHECKOUT,
+        env=dict(environment),
+        input=words,
+        capture_output=True,
+        text=True,
+        timeout=COMMAND_SECONDS,
     )
     if done.returncode != 0:
         raise RuntimeError(f"The shops were not added:\n{done.stdout}{done.stderr}")

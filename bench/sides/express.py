@@ -17,7 +17,7 @@ import redis
 from bench.caller import Caller
 from bench.progress import Note
 from bench.sides.flask_rq import create_tables
-from bench.stage import CHECKOUT, START_SECONDS, Ground, Side, answers, create_database, number, with_children
+from bench.stage import CHECKOUT, PATIENT, START_SECONDS, Ground, Side, answers, create_database, number, with_children
 from devstore.servers import Child, free_port
 
 NAME = "Express + BullMQ"
@@ -103,8 +103,8 @@ def express(on: Ground, redis_number: int) -> Iterator[Side]:
         web = children[0]
         if not web.becomes(lambda _: answers(port, "/shops/none/products?q=none"), START_SECONDS):
             raise RuntimeError(f"{NAME} does not start:\n{web.log_text()[-2000:]}")
-        db = stack.enter_context(psycopg.connect(url, autocommit=True))
-        client = stack.enter_context(redis.Redis.from_url(redis_url))
+        db = stack.enter_context(psycopg.connect(url, autocommit=True, options=PATIENT))
+        client = stack.enter_context(redis.Redis.from_url(redis_url, socket_timeout=60))
         yield Side(
             NAME,
             port,

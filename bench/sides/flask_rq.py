@@ -18,6 +18,7 @@ from bench.stage import (
     CHECKOUT,
     LOOK,
     PATIENCE,
+    PATIENT,
     START_SECONDS,
     Ground,
     Lost,
@@ -51,8 +52,8 @@ def flask_rq(on: Ground, redis_number: int, kind: str, share: float) -> Iterator
         web = children[0]
         if not web.becomes(lambda _: answers(port, "/shops/none/products?q=none"), START_SECONDS):
             raise RuntimeError(f"{NAMES[kind]} does not start:\n{web.log_text()[-2000:]}")
-        db = stack.enter_context(psycopg.connect(url, autocommit=True))
-        queue = Queue(QUEUE, connection=stack.enter_context(redis.Redis.from_url(redis_url)))
+        db = stack.enter_context(psycopg.connect(url, autocommit=True, options=PATIENT))
+        queue = Queue(QUEUE, connection=stack.enter_context(redis.Redis.from_url(redis_url, socket_timeout=60)))
         yield Side(
             NAMES[kind],
             port,

@@ -14,7 +14,7 @@ from typing import Any
 
 import psycopg
 
-from bench.stage import CHECKOUT, START_SECONDS, Ground, Lost, Side, answers, granian_of_the_procfile, number
+from bench.stage import CHECKOUT, PATIENT, START_SECONDS, Ground, Lost, Side, answers, granian_of_the_procfile, number
 from devstore.servers import Child, free_port
 
 BARE, POSTGRES = "floor: bare WSGI", "floor: COPY alone"
@@ -90,7 +90,7 @@ def _cut(db: psycopg.Connection[Any], table: str, count: int) -> Iterator[bytes]
 
 
 def _write(url: str, parts: list[Part], ready: threading.Barrier) -> None:
-    with psycopg.connect(url) as db:
+    with psycopg.connect(url, options=PATIENT) as db:
         ready.wait(START_SECONDS)
         for part in parts:
             for table, content in part.items():

@@ -86,7 +86,7 @@ def test_a_measurement_that_breaks_off_leaves_its_sentence_and_those_that_follow
     def breaks(trouble):
         raise trouble
 
-    course = Course(Size(), lambda *_: None, only=None)
+    course = Course(Size(), step="a round")
     taken = {
         "backfill": partial(breaks, Lost("Backfill: nothing moves.")),
         "run": partial(breaks, ServerError("postgres does not start")),
@@ -96,4 +96,7 @@ def test_a_measurement_that_breaks_off_leaves_its_sentence_and_those_that_follow
         course._take(name, name, take)
 
     assert course.found == {"quiet": {"runs": 6}}
-    assert course.problems == ["backfill: Backfill: nothing moves.", "run: postgres does not start"]
+    assert course.problems == [
+        "backfill (a round): Backfill: nothing moves.",
+        "run (a round): postgres does not start",
+    ]
