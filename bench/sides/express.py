@@ -61,7 +61,7 @@ def installed(note: Note) -> Path:
 def _npm_ci(folder: Path) -> None:
     """Nothing but what package-lock.json names, each file by its hash; no package's own script is run."""
     npm = node().parent.parent / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-    words = ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]
+    words = ["ci", "--omit=dev", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error"]
     environment = {**os.environ, "PATH": f"{node().parent}:{os.environ.get('PATH', os.defpath)}"}
     try:
         subprocess.run(  # noqa: S603  # fixed words
@@ -75,8 +75,12 @@ def _npm_ci(folder: Path) -> None:
             timeout=INSTALL_SECONDS,
         )
     except (subprocess.SubprocessError, OSError) as problem:
-        told = str(getattr(problem, "stderr", None) or problem).strip().replace("\n", " ")
-        raise NotInstalled(f"npm could not install {NAME} ({told[-500:]}). The bench needs it once.") from problem
+        lines = [line.removeprefix("npm error").strip() for line in (getattr(problem, "stderr", "") or "").splitlines()]
+        told = (
+            "; ".join(line for line in lines if line and not line.startswith(("at ", "A complete log")))
+            or type(problem).__name__
+        )
+        raise NotInstalled(f"npm could not install {NAME} ({told[:300]}). The bench needs it once.") from problem
 
 
 def versions() -> dict[str, str]:
