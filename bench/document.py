@@ -35,8 +35,8 @@ def page(figures: Figures) -> str:
         per_round=per_round,
         met=met,
         of=len(goals),
-        goals="\n".join(_goals(told)),
-        figures="\n".join(f"| {_indented(row.figure)} | {row.value} |" for row in told if row.met is None),
+        goals="\n".join(f"| {row.figure} | {row.value} | {row.goal} | {_verdict(row)} |" for row in goals),
+        figures="\n".join(f"| {row.figure} | {row.value} |" for row in told if row.met is None),
     )
 
 
@@ -47,19 +47,8 @@ def _compared(figures: Figures) -> Iterator[str]:
         yield f"| {name} | {' | '.join(cell or '-' for cell in cells)} |"
 
 
-def _goals(told: list[Row]) -> Iterator[str]:
-    """A goal below a heading line is told with it."""
-    heading = ""
-    for row in told:
-        if not row.figure.startswith("  "):
-            heading = row.figure
-        if row.met is not None:
-            figure = f"{heading}: {row.figure.strip()}" if row.figure.startswith("  ") else row.figure
-            yield f"| {figure} | {row.value} | {row.goal} | {'met' if row.met else '**MISSED**'} |"
-
-
-def _indented(figure: str) -> str:
-    return figure.replace("  ", "&emsp;", 1) if figure.startswith("  ") else figure
+def _verdict(row: Row) -> str:
+    return row.verdict if row.met else f"**{row.verdict}**"
 
 
 _PAGE = """\
@@ -74,9 +63,9 @@ Written by `make bench` on {at}, commit `{commit}` (with a `+`: and changes on t
 
 {compared}
 
-{rounds} rounds in turn (A B C … A B C …); the median, and the lowest and highest in brackets. After each round it was
-verified that every delivery was answered with 200 and lies in the tables with its variants; a loss would have kept this
-page from being written. Deliveries a round: {per_round}.
+Rounds in turn (A B C … A B C …), {rounds} of them; the median, and the lowest and highest in brackets. After each round
+it was verified that every delivery was answered with 200 and lies in the tables with its variants; a loss would have
+kept this page from being written. Deliveries a round: {per_round}.
 
 - **Data Sync**: granian, a live and a bulk worker, the clock. 200 means a committed row.
 - **Express + BullMQ**: one web process and two workers of Node, 25 jobs at once in each; `pg` with ten connections a

@@ -59,7 +59,7 @@ def _commit() -> str:
 
 
 def as_figures(found: Figures, options: Figures, where: Figures, problems: list[str]) -> Figures:
-    goals = [{**asdict(row), "figure": row.figure.strip()} for row in rows(found) if row.met is not None]
+    goals = [asdict(row) for row in rows(found) if row.met is not None]
     at = datetime.now(UTC).isoformat(timespec="seconds")
     return {"at": at, "machine": where, "options": options, "problems": problems, **found, "goals": goals}
 

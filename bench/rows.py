@@ -90,13 +90,13 @@ def _end_to_end(found: Figures) -> Iterator[Row]:
         met = None if least is None else ratio >= least
         yield Row(f"First POST to last row committed, beside {other}", f"{ratio:.2f} x", f"≥ {least} x", met)
     ratio = found[OURS]["applied_per_second"]["median"] / found[floor.POSTGRES]["applied_per_second"]["median"]
-    yield Row("  of what COPY alone writes of the same rows", f"{ratio:.0%}")
+    yield Row("Rows committed, of what COPY alone writes", f"{ratio:.0%}")
     for other, reached in ((EXPRESS, 1.0), (FORKING, None)):
         ratio = _ratio(found, "accepted_per_second", other)
         met = None if reached is None else ratio >= reached
         yield Row(f"Peak accepted (ours are durable rows), beside {other}", f"{ratio:.2f} x", f"≥ {reached} x", met)
     ratio = _ratio(found, "accepted_per_second", floor.BARE)
-    yield Row("  of what a bare WSGI app answers", f"{ratio:.0%}")
+    yield Row("Peak accepted, of what a bare WSGI app answers", f"{ratio:.0%}")
 
 
 def _ratio(found: Figures, which: str, other: str) -> float:
@@ -109,35 +109,37 @@ def _spread(found: dict[str, float]) -> str:
 
 def _acknowledgement(found: Figures) -> Iterator[Row]:
     ours = found[OURS]
-    figure = f"Acknowledgement at half the peak ({ours['offered_per_second']:,.0f}/s, open loop), p50 / p95, ms"
-    yield Row(figure, f"{_ms(ours, 'p50')} / {_ms(ours, 'p95')}")
-    yield Row("  p99, ms", _ms(ours, "p99"), "≤ 25 ms", ours["p99_ms"] <= 25)
+    figure = "Acknowledgement at half the peak"
+    yield Row(f"{figure}: offered (open loop), /s", f"{ours['offered_per_second']:,.0f}")
+    yield Row(f"{figure}: p50 / p95, ms", f"{_ms(ours, 'p50')} / {_ms(ours, 'p95')}")
+    yield Row(f"{figure}: p99, ms", _ms(ours, "p99"), "≤ 25 ms", ours["p99_ms"] <= 25)
     left = f"{ours['unapplied_at_the_end']:,}"
-    yield Row("  answered but not yet applied when the sending ended", left)
+    yield Row(f"{figure}: answered and not yet applied at its end", left)
 
 
 def _idle(found: Figures) -> Iterator[Row]:
     ours = found[OURS]
-    yield Row("Idle: POST to lookup p50, ms", _ms(ours, "p50"), "≤ 100 ms", ours["p50_ms"] <= 100)
-    yield Row("  p99, ms", _ms(ours, "p99"))
+    yield Row("POST to lookup, idle: p50, ms", _ms(ours, "p50"), "≤ 100 ms", ours["p50_ms"] <= 100)
+    yield Row("POST to lookup, idle: p99, ms", _ms(ours, "p99"))
 
 
 def _under_load(found: Figures) -> Iterator[Row]:
     ours = found[OURS]
-    yield Row(f"POST to lookup under load ({ours['deliveries']} deliveries), p50, ms", _ms(ours, "p50"))
-    yield Row("  p99, ms", _ms(ours, "p99"), "≤ 500 ms", ours["p99_ms"] <= 500)
+    yield Row(f"POST to lookup, under load: p50 of {ours['deliveries']}, ms", _ms(ours, "p50"))
+    yield Row("POST to lookup, under load: p99, ms", _ms(ours, "p99"), "≤ 500 ms", ours["p99_ms"] <= 500)
 
 
 def _storm(found: Figures) -> Iterator[Row]:
     ours, share = found[OURS], found[OURS]["share_percent"]
     figure = f"Storm of {found['deliveries']:,} deliveries about {found['products']} products: rows written"
     yield Row(figure, f"{ours['writes']:,} ({share:.2f} %)", "< 2 %", share < 2)
-    figure = f"  another shop's POST to lookup in the middle of it ({ours['other_shops']} of them), p50 / slowest, ms"
+    figure = f"Storm: POST to lookup of other shops, p50 / slowest of {ours['other_shops']}, ms"
     slowest = f"{_ms(ours, 'p50')} / {_ms(ours, 'max')}"
     yield Row(figure, slowest, "≤ 1,000 ms", ours["max_ms"] <= 1000)
     if other := found.get(EXPRESS):
         yield Row(
-            f"  the same of {EXPRESS}, which serves in order of arrival", f"{_ms(other, 'p50')} / {_ms(other, 'max')}"
+            f"Storm: the same of {EXPRESS}, which serves in order of arrival",
+            f"{_ms(other, 'p50')} / {_ms(other, 'max')}",
         )
 
 
@@ -163,13 +165,13 @@ def _replay(found: Figures) -> Iterator[Row]:
     rate = found["deliveries"] / max(found["seconds"], 1)
     yield Row(f"Replay of {found['deliveries']:,} dead deliveries, seconds", f"{found['seconds']:,} ({rate:,.0f}/s)")
     for name, taken in found["looking"].items():
-        yield Row(f"  {name} of them, p95, ms", _ms(taken, "p95"), "< 300 ms", taken["p95_ms"] < 300)
-    figure = f"  forecast of {found['forecast']['considered']:,}, seconds, the command's start included"
+        yield Row(f"Replay: {name} of the dead, p95, ms", _ms(taken, "p95"), "< 300 ms", taken["p95_ms"] < 300)
+    figure = f"Replay: forecast of {found['forecast']['considered']:,}, seconds, the command's start included"
     yield Row(figure, f"{found['forecast']['seconds']:,.1f}", "≤ 10 s", found["forecast"]["seconds"] <= 10)
-    yield _beside("  live p99, alone → beside it, ms", found)
+    yield _beside("Replay: live p99, alone → beside it, ms", found)
     for name, of in found["memory"].items():
         memory = f"{of['first_mib']:.0f} → {of['last_mib']:.0f} ({of['growth_percent']:+.0f} %)"
-        yield Row(f"  memory of {name} during it, MiB, first → last quarter", memory)
+        yield Row(f"Replay: memory of {name}, MiB, first → last quarter", memory)
 
 
 def _beside_run(found: Figures) -> Iterator[Row]:
@@ -192,19 +194,20 @@ def _backfill(found: Figures) -> Iterator[Row]:
     yield Row(f"Backfill: {size}, seconds until all is applied", f"{found['seconds']:,.1f}")
     for feed, of in found["feeds"].items():
         yield Row(
-            f"  {feed}: seconds (of them until Shopify's file is there)", _both(of, "seconds", "file_after_seconds")
+            f"Backfill of {feed}: seconds (of them until Shopify's file is there)",
+            _both(of, "seconds", "file_after_seconds"),
         )
         rates = "records_per_second", "records_per_second_from_the_file"
-        yield Row(f"  {feed}: records/s in all (and from the file on)", _both(of, *rates))
+        yield Row(f"Backfill of {feed}: records/s in all (and from the file on)", _both(of, *rates))
     yield Row(
-        "  queries of both feeds (points used)",
+        "Backfill: queries of both feeds (points used)",
         f"{found['asked']['queries']:,} ({found['asked']['actual_points']:,.0f})",
     )
     for name, of in found["memory"].items():
         both = f"{of['peak_mib']:.0f}, {of['first_mib']:.0f} → {of['last_mib']:.0f} ({of['growth_percent']:+.0f} %)"
-        figure = f"  memory of {name}, MiB: peak, first → last quarter"
+        figure = f"Backfill: memory of {name}, MiB: peak, first → last quarter"
         if name == "devstore":
-            yield Row("  memory of the pretend Shopify, MiB (it holds the store)", both)
+            yield Row("Backfill: memory of the pretend Shopify, MiB (it holds the store)", both)
         else:
             yield Row(figure, both, f"≤ {MOST_MIB} MiB", of["peak_mib"] <= MOST_MIB)
     if "airbyte" in found:
@@ -213,15 +216,20 @@ def _backfill(found: Figures) -> Iterator[Row]:
 
 def _airbyte(found: Figures) -> Iterator[Row]:
     if not found["installed"]:
-        yield Row("  airbyte-source-shopify", "does not install")
+        yield Row("Beside airbyte-source-shopify", "does not install")
         return
     ours, ungrouped, grouped = found["ours"], found["airbyte"], found["airbyte_grouped"]
-    figure = "  products' file, as Shopify writes it: records/s (airbyte-source-shopify's)"
+    figure = "The products' file, as Shopify writes it: records/s (airbyte-source-shopify's)"
     yield Row(figure, f"{_records_per_second(ours)} ({_records_per_second(ungrouped)})")
     misplaced = f"{ours['misplaced']:,} ({ungrouped['misplaced']:,}) of {ours['variants']:,}"
-    yield Row("  of it, variants attached to another product", misplaced)
-    yield Row("  memory that reading took, MiB", f"{ours['grown_mib']:,.0f} ({ungrouped['grown_mib']:,.0f})")
-    yield Row("  airbyte's on the same file ordered with groupObjects: records/s", _records_per_second(grouped))
+    yield Row("The products' file: variants attached to another product", misplaced)
+    yield Row(
+        "The products' file: memory that reading took, MiB", f"{ours['grown_mib']:,.0f} ({ungrouped['grown_mib']:,.0f})"
+    )
+    yield Row(
+        "The products' file ordered with groupObjects: records/s of airbyte-source-shopify",
+        _records_per_second(grouped),
+    )
 
 
 def _records_per_second(of: Figures) -> str:
@@ -233,7 +241,10 @@ def _quiet(found: Figures) -> Iterator[Row]:
     figure = f"Quiet cycle of {many['shops']} shops: seconds until all {many['runs']} runs have ended"
     yield Row(figure, f"{many['seconds']:,.1f} ({many['runs_per_second']:,.0f} runs/s)")
     runs, points = many["runs"], f"{many['requested_points']:,.0f} asked for, {many['actual_points']:,.0f} used"
-    yield Row("  queries (a run) / points", f"{many['queries']:,} ({many['queries'] / runs:g}) / {points}")
+    yield Row(
+        f"Quiet cycle of {many['shops']} shops: queries (a run) / points",
+        f"{many['queries']:,} ({many['queries'] / runs:g}) / {points}",
+    )
     fewest = min(of["queries"] for of in found["by_size"].values())
     for size, of in found["by_size"].items():
         met = of["queries"] == fewest <= HANDFUL
