@@ -22,8 +22,10 @@ demo: tools
 test: tools
 	@exec $(IN)python -m pytest -n auto --maxprocesses 4 -m "not long" $(ARGS)
 
+# What it has seen is written into docs/reliability.md, whether or not all went well.
 test-long: tools
-	@exec $(IN)python -m pytest -m long --timeout 1800 $(ARGS)
+	@test -n "$(ARGS)" || rm -f .run/reliability.json
+	@$(IN)python -m pytest -m long --timeout 1800 $(ARGS); status=$$?; $(IN)python -m tests.reliability.report; exit $$status
 
 check: tools
 	@$(IN)ruff check --quiet .

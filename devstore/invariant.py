@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 
 from devstore.client import Devstore
-from devstore.demo_compare import CORE, Difference, Excuses, Resource, differences, expected, unknowable
+from devstore.demo_compare import CORE, TOMBSTONE, Difference, Excuses, Resource, differences, expected, unknowable
 
 Body = dict[str, Any]
 Mirror = Callable[[Collection[Resource]], Mapping[Resource, Body]]
@@ -39,7 +39,7 @@ def breaches(
         forgotten = redacted(db)
         truth = {shop: store.truth(shop) for shop in shops}
         persons = list(_take_out(truth, forgotten))
-        unsaid = unknowable(truth, ledger, imported) | dict(excused or {})
+        unsaid = unknowable(truth, ledger, imported) | _kept_long_enough(db) | dict(excused or {})
         resources = expected(truth)
         return [
             *(_told(one) for one in differences(truth, mirror(resources), unsaid)),
@@ -66,9 +66,9 @@ def _told(difference: Difference) -> str:
 
 def _not_stored(db: Db, ledger: Iterable[Body]) -> Iterator[str]:
     """Of each delivery that was answered with a 200. What a shop's redaction has erased since is not missed."""
-    rows = db.execute("SELECT shop, webhook_id, count(*) FROM deliveries GROUP BY 1, 2")
+    rows = db.execute(f"SELECT shop, webhook_id, count(*) FROM {_all_deliveries(db)} AS d GROUP BY 1, 2")  # noqa: S608  # ours
     stored = {(shop, webhook_id): count for shop, webhook_id, count in rows}
-    erased = {shop for (shop,) in db.execute(_ERASED_SHOPS)}
+    erased = _erased_shops(db)
     for entry in ledger:
         answered = any(attempt["status"] == 200 for attempt in entry["attempts"])
         count = stored.get((entry["shop"], entry["webhook_id"]), 0)
@@ -77,7 +77,26 @@ def _not_stored(db: Db, ledger: Iterable[Body]) -> Iterator[str]:
             yield f"{what} was answered 200 and is stored {count} times."
 
 
-_ERASED_SHOPS = "SELECT DISTINCT shop FROM deliveries WHERE topic = 'shop/redact' AND outcome = 'applied'"
+def _erased_shops(db: Db) -> set[str]:
+    statement = f"""SELECT DISTINCT shop FROM {_all_deliveries(db)} AS d
+                    WHERE topic = 'shop/redact' AND outcome = 'applied'"""  # noqa: S608  # ours
+    return {shop for (shop,) in db.execute(statement)}
+
+
+def _all_deliveries(db: Db) -> str:
+    """With those that were kept long enough and are gone, where a witness knows of them."""
+    if not _has_witness(db):
+        return "deliveries"
+    names = "id, shop, webhook_id, topic, resource_id, outcome, closed_at"
+    return f"(SELECT {names} FROM deliveries UNION ALL SELECT {names} FROM witnessed_departures)"  # noqa: S608  # ours
+
+
+def _kept_long_enough(db: Db) -> dict[tuple[Resource, str], str]:
+    """What was removed, and whose tombstone is gone by now: nobody can know any more that it has been."""
+    if not _has_witness(db):
+        return {}
+    rows = db.execute("SELECT DISTINCT shop, feed, id FROM witnessed_farewells")
+    return {(Resource(*row), TOMBSTONE): "its tombstone was kept long enough" for row in rows}
 
 
 def _without_one_outcome(db: Db) -> Iterator[str]:
@@ -89,8 +108,8 @@ def _without_one_outcome(db: Db) -> Iterator[str]:
 
 
 def install_witness(database_url: str) -> None:
-    """From now on the database itself writes down each closing and reopening of a delivery and each removal of a
-    product: a second outcome, or a removal that was undone, would leave no other trace.
+    """From now on the database itself writes down each closing and reopening of a delivery, each removal of a product,
+    and what retention deletes: a second outcome, or a removal that was undone, would leave no other trace.
     """
     with psycopg.connect(plain(database_url)) as db:
         db.execute(_WITNESS)
@@ -99,6 +118,9 @@ def install_witness(database_url: str) -> None:
 _WITNESS = """
 CREATE TABLE witnessed_closings (delivery bigint, step smallint);
 CREATE TABLE witnessed_removals (shop text, id bigint);
+CREATE TABLE witnessed_departures AS
+    SELECT id, shop, webhook_id, topic, resource_id, outcome, closed_at FROM deliveries WITH NO DATA;
+CREATE TABLE witnessed_farewells (shop text, feed text, id bigint);
 CREATE FUNCTION witness_closing() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO witnessed_closings VALUES (NEW.id, CASE WHEN NEW.state = 'closed' THEN 1 ELSE -1 END);
@@ -109,6 +131,22 @@ BEGIN
     INSERT INTO witnessed_removals VALUES (NEW.shop, NEW.id);
     RETURN NEW;
 END$$;
+CREATE FUNCTION witness_departure() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO witnessed_departures
+    VALUES (OLD.id, OLD.shop, OLD.webhook_id, OLD.topic, OLD.resource_id, OLD.outcome, OLD.closed_at);
+    RETURN NULL;
+END$$;
+CREATE FUNCTION witness_farewell() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO witnessed_farewells VALUES (OLD.shop, TG_TABLE_NAME, OLD.id);
+    RETURN NULL;
+END$$;
+CREATE TRIGGER witness_departure AFTER DELETE ON deliveries FOR EACH ROW EXECUTE FUNCTION witness_departure();
+CREATE TRIGGER witness_farewell AFTER DELETE ON products FOR EACH ROW
+    WHEN (OLD.removed_at IS NOT NULL) EXECUTE FUNCTION witness_farewell();
+CREATE TRIGGER witness_farewell AFTER DELETE ON customers FOR EACH ROW
+    WHEN (OLD.state <> 'member') EXECUTE FUNCTION witness_farewell();
 CREATE TRIGGER witness_closing AFTER UPDATE ON deliveries FOR EACH ROW
     WHEN (OLD.closed_at IS DISTINCT FROM NEW.closed_at) EXECUTE FUNCTION witness_closing();
 CREATE TRIGGER witness_removal AFTER UPDATE ON products FOR EACH ROW
@@ -116,8 +154,12 @@ CREATE TRIGGER witness_removal AFTER UPDATE ON products FOR EACH ROW
 """
 
 
+def _has_witness(db: Db) -> bool:
+    return db.execute("SELECT to_regclass('witnessed_closings')").fetchone() != (None,)
+
+
 def _witnessed(db: Db, truth: Mapping[str, Body]) -> Iterator[str]:
-    if db.execute("SELECT to_regclass('witnessed_closings')").fetchone() == (None,):
+    if not _has_witness(db):
         return
     for delivery, times in db.execute(
         "SELECT delivery, sum(step) FROM witnessed_closings GROUP BY 1 HAVING sum(step) > 1"
@@ -133,13 +175,14 @@ def _witnessed(db: Db, truth: Mapping[str, Body]) -> Iterator[str]:
 
 def redacted(db: Db) -> set[Resource]:
     """Customers whose redaction has been done. A shop's own forgets that, too: who is here then has come anew."""
-    rows = db.execute("""SELECT DISTINCT shop, resource_id FROM deliveries AS d
-                         WHERE topic = 'customers/redact' AND outcome = 'applied' AND resource_id IS NOT NULL
-                           AND NOT EXISTS (SELECT 1 FROM deliveries AS later
-                                           WHERE later.shop = d.shop AND later.topic = 'shop/redact'
-                                             AND later.outcome = 'applied'
-                                             AND (later.closed_at, later.id) > (d.closed_at, d.id))""")
-    return {Resource(shop, "customers", number) for shop, number in rows}
+    deliveries = _all_deliveries(db)
+    statement = f"""SELECT DISTINCT shop, resource_id FROM {deliveries} AS d
+                    WHERE topic = 'customers/redact' AND outcome = 'applied' AND resource_id IS NOT NULL
+                      AND NOT EXISTS (SELECT 1 FROM {deliveries} AS later
+                                      WHERE later.shop = d.shop AND later.topic = 'shop/redact'
+                                        AND later.outcome = 'applied'
+                                        AND (later.closed_at, later.id) > (d.closed_at, d.id))"""  # noqa: S608  # ours
+    return {Resource(shop, "customers", number) for shop, number in db.execute(statement)}
 
 
 def _take_out(truth: Mapping[str, Body], forgotten: Collection[Resource]) -> Iterator[Body]:
@@ -189,10 +232,10 @@ def _traces_of_words(db: Db, persons: Iterable[Body]) -> Iterator[str]:
 def _traces_of_shops(db: Db) -> Iterator[str]:
     """Domain, ids and times may survive in receipts and in the deliveries that asked for them."""
     still_here = {shop for (shop,) in db.execute("SELECT domain FROM shops")}
-    gone = [shop for (shop,) in db.execute(_ERASED_SHOPS) if shop not in still_here]
+    gone = [shop for shop in _erased_shops(db) if shop not in still_here]
     for table in _tables(db, having="shop"):
         statement = f"SELECT shop, count(*) FROM {table} WHERE shop = ANY(%s) GROUP BY 1"  # noqa: S608  # as above
-        if table not in ("receipts", "deliveries", "witnessed_removals"):
+        if table not in ("receipts", "deliveries") and not table.startswith("witnessed_"):
             for shop, count in db.execute(statement, (gone,)):
                 yield f"{shop} was to be forgotten and has left {count} rows in the table {table}."
     statement = """SELECT count(*) FROM deliveries

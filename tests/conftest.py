@@ -1,5 +1,6 @@
 """What tests of several rooms ask for: real servers, one of each a test process, and the product put up on them."""
 
+import json
 import os
 import sys
 import tempfile
@@ -15,11 +16,32 @@ from sqlalchemy import text
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from devstore.servers import Postgres, Valkey
+from tests.reliability.report import note, note_test
 
 
 def pytest_addoption(parser):
     parser.addoption("--fuzz-seed", type=int, default=1, help="other seed, other cases; the same seed, the same")
     parser.addoption("--fuzz-cases", type=int, default=200_000, help="how many the long tests try")
+    parser.addoption("--soak-minutes", type=float, default=30.0, help="how long the soak goes on")
+
+
+def pytest_runtest_logreport(report):
+    """What became of a long test stands in docs/reliability.md, also when it was nothing good."""
+    if "long" in report.keywords and (report.when == "call" or report.outcome != "passed"):
+        why = report.longrepr[2] if isinstance(report.longrepr, tuple) else None  # why it was skipped
+        note_test(report.nodeid, report.outcome, report.duration, why)
+
+
+@pytest.fixture(scope="session")
+def note_figures(request):
+    """note_figures(name, figures) keeps what a long test has counted, for docs/reliability.md."""
+
+    def keep(name, figures):
+        note(name, figures)
+        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
+            sys.stdout.write(f"\n{name}: {json.dumps(figures)}\n")
+
+    return keep
 
 
 @pytest.fixture(scope="session")

@@ -1,12 +1,13 @@
 """A whole installation of its own: servers that may be broken, the product's processes under their real supervisor."""
 
 import contextlib
-import fcntl
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -29,41 +30,16 @@ HERE = Path(__file__).resolve().parent
 TOKEN = "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"
 API_KEY, API_SECRET = "test-api-key", "test-api-secret"
 
-# The Procfile's lines, but for who starts the process.
-KILLABLE = """\
-web: granian --interface wsgi --host 127.0.0.1 --port ${PORT} --workers 1 --blocking-threads 8 --no-ws \
---workers-kill-timeout 10 --respawn-failed-workers --log-level error --factory killer:create_app
-live: python -m killer live
-bulk: python -m killer bulk
-clock: python -m killer clock
-"""
-
-
-@pytest.fixture(scope="session")
-def note_figures(request):
-    """note_figures(name, figures) keeps what a long test has counted, for docs/reliability.md."""
-
-    def note(name, figures):
-        path = ROOT / ".run" / "reliability.json"
-        path.parent.mkdir(exist_ok=True)
-        with path.open("a+") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
-            file.seek(0)
-            known = json.loads(file.read() or "{}")
-            file.truncate(0)
-            file.write(json.dumps(known | {name: figures}, indent=1))
-        with request.config.pluginmanager.getplugin("capturemanager").global_and_fixture_disabled():
-            sys.stdout.write(f"\n{name}: {json.dumps(figures)}\n")
-
-    return note
-
 
 @pytest.fixture(scope="session")
 def installation(session_folder):
-    """installation(name, killable=…, postgres_folder=…, durable=…, **environment): a context with an `Installation`."""
+    """installation(name, through=…, postgres_folder=…, durable=…, **environment): a context with an `Installation`.
+
+    `through` is a launcher of this folder that starts the product's processes instead of the product itself.
+    """
 
     @contextlib.contextmanager
-    def make(name, *, killable=False, postgres_folder=None, durable=False, **environment):
+    def make(name, *, through=None, postgres_folder=None, durable=False, **environment):
         folder = session_folder / name
         folder.mkdir()
         postgres = Postgres(postgres_folder or folder / "postgres", durable=durable)
@@ -76,10 +52,36 @@ def installation(session_folder):
             store = stack.enter_context(Devstore(server.url))
             made = Installation(folder, postgres, valkey, store, environment)
             stack.callback(made.close)
-            made.start(KILLABLE if killable else _without_release((ROOT / "Procfile").read_text()))
+            made.start(_procfile(through))
             yield made
 
     return make
+
+
+@pytest.fixture(scope="session")
+def at_work():
+    """at_work(made, shop): a context in which the shop goes on selling and editing, all of it told by webhooks."""
+
+    @contextlib.contextmanager
+    def work(made, shop):
+        over, number = threading.Event(), itertools.count()
+
+        def sell():
+            while not over.wait(0.05):
+                made.store.change(shop, "order")
+                made.store.change(shop, "edit_product", title=f"Title {next(number)} of a busy day")
+
+        seller = threading.Thread(target=sell)
+        seller.start()
+        try:
+            made.store.settle(0.5)
+            yield
+            made.store.settle(0.5)
+        finally:
+            over.set()
+            seller.join()
+
+    return work
 
 
 class Installation:
@@ -95,6 +97,7 @@ class Installation:
             "APP_URL": self.url,
             "PORT": str(port),
             "WEB_HOST": "127.0.0.1",
+            "WEB_THREADS": "8",
             "DATABASE_URL": postgres.url,
             "REDIS_URL": valkey.url,
             "SHOPIFY_API_KEY": API_KEY,
@@ -130,7 +133,7 @@ class Installation:
             self.supervisor = subprocess.Popen(
                 command, cwd=self.folder / "home", env=self.environment, stdout=log, stderr=log
             )
-        self.until(self.serves)
+        self.until(self.serves, 180, lambda: (self.folder / "app.log").read_text()[-3_000:])
 
     def stop(self):
         """SIGTERM, as a host that deploys sends it. How long it took."""
@@ -254,8 +257,11 @@ class Installation:
 _IMPORTED = "SELECT count(*) FROM feeds WHERE shop = :shop AND last_complete_at IS NOT NULL"
 
 
-def _without_release(procfile):
-    return "".join(line for line in procfile.splitlines(keepends=True) if not line.startswith("release"))
+def _procfile(through):
+    """The Procfile's lines, but for `release`, and for who starts the processes."""
+    lines = (ROOT / "Procfile").read_text().splitlines(keepends=True)
+    text = "".join(line for line in lines if not line.startswith("release"))
+    return text.replace("-m workers", f"-m {through}").replace("app:", f"{through}:") if through else text
 
 
 def _words(process):

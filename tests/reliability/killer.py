@@ -1,11 +1,12 @@
 """Starts a process of the product as the Procfile does, and ends it by SIGKILL beside one of its durable writes.
 
-`python -m killer live|bulk|clock`, or `granian … killer:create_app`. The product has no switch for this: commits and
-Redis commands are wrapped, and a point is named by the function of the product that made the write and the one that had
-called it. In the folder that KILLER names, `points` gains a line for each point that is passed for the first time, and
-the process that comes to the point written in `arm` renames that file to `fired` and dies.
+`python -m killer live|bulk|clock|flask …`, or `granian … killer:create_app`. The product has no switch for this:
+commits and Redis commands are wrapped, and a point is named by the function of the product that made the write and the
+one that had called it. In the folder that KILLER names, `points` gains a line for each point that is passed for the
+first time, and the process that comes to the point written in `arm` renames that file to `fired` and dies.
 
-Leases and periods are shortened in the same way: what a dead process held is waited for, never lifted.
+Leases and periods are shortened in the same way: what a dead process held is waited for, never lifted. With
+KEEP_SECONDS set, so are the times that things are kept for.
 """
 
 import os
@@ -47,9 +48,15 @@ def main() -> None:
     global role  # noqa: PLW0603  # a process has one
     role = sys.argv[1]
     prepare()
-    from workers.__main__ import main
+    if role == "flask":
+        from flask.cli import main
 
-    main([role])
+        sys.argv = sys.argv[1:]
+        main()
+    else:
+        from workers.__main__ import main
+
+        main([role])
 
 
 def prepare() -> None:
@@ -69,6 +76,10 @@ def hasten() -> None:
     for module in (checks, telling):
         module.QUEUED_SECONDS = LEASE
     timetable.DUTIES = tuple(replace(duty, every=min(duty.every, 1.0)) for duty in timetable.DUTIES)
+    if "KEEP_SECONDS" in os.environ:
+        import hasty
+
+        hasty.hasten()
 
 
 def watch_commits() -> None:

@@ -11,12 +11,21 @@ import redis as redis_client
 
 SHOP = "northwind-trade.myshopify.com"
 TROUBLE = 8.0  # seconds
+CLEAN = {"lost": 0, "closed_twice": 0, "wrongly_removed": 0}  # what `breaches() == []` says
 
 
 @pytest.fixture(scope="module")
 def standing(installation):
     """The Procfile's processes as they are, on a Postgres that keeps what it says; a shop at work, and runs."""
     with installation("faults", durable=True, RECONCILE_SECONDS="5", COMPLETE_RUN_SECONDS="10") as made:
+        made.open_shop(SHOP, products=8, customers=8, b2b=1.0)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def astray(installation):
+    """The same, by clocks that may go wrong."""
+    with installation("astray", through="astray", RECONCILE_SECONDS="5", COMPLETE_RUN_SECONDS="10") as made:
         made.open_shop(SHOP, products=8, customers=8, b2b=1.0)
         yield made
 
@@ -122,6 +131,26 @@ def shopify(kind, **wanted):
     return answers
 
 
+def clock_moved(kind, seconds):
+    """Of the web processes, or of the workers' and the clock's."""
+
+    @contextlib.contextmanager
+    def moved(made):
+        file = made.folder / f"clock of {kind}"
+        file.with_suffix(".new").write_text(str(seconds))
+        file.with_suffix(".new").rename(file)
+        yield
+        file.unlink()
+
+    return moved
+
+
+HOURS = 3 * 3_600.0  # more than a token lives
+CLOCKS = {
+    f"clock of {kind} {HOURS / 3600:.0f} hours {word}": clock_moved(kind, seconds)
+    for kind in ("web", "workers")
+    for word, seconds in (("ahead", HOURS), ("behind", -HOURS))
+}
 FAULTS = {
     "Postgres restarted": postgres_restarted,
     "Postgres killed": postgres_killed,
@@ -177,14 +206,22 @@ def work_through(made, fault, seconds):
 @pytest.mark.timeout(400)
 @pytest.mark.parametrize("name", FAULTS)
 def test_every_fault_passes_without_a_trace(standing, name, note_figures):
-    before = standing.store.counts()["delivered"]
+    note_figures(name, figures_of(standing, FAULTS[name], TROUBLE))
 
-    seconds = work_through(standing, FAULTS[name], TROUBLE)
 
-    assert standing.breaches() == []
-    delivered = standing.store.counts()["delivered"] - before
-    figures = {"trouble_seconds": TROUBLE, "seconds_to_converge": seconds, "deliveries": delivered}
-    note_figures(name, figures | {"lost": 0, "closed_twice": 0, "wrongly_removed": 0})
+@pytest.mark.long
+@pytest.mark.timeout(400)
+@pytest.mark.parametrize("name", CLOCKS)
+def test_clocks_that_go_wrong_and_are_set_right_leave_no_trace(astray, name, note_figures):
+    note_figures(name, figures_of(astray, CLOCKS[name], TROUBLE))
+
+
+def figures_of(made, fault, trouble):
+    before = made.store.counts()["delivered"]
+    seconds = work_through(made, fault, trouble)
+    assert made.breaches() == []
+    figures = {"trouble_seconds": trouble, "seconds_to_converge": seconds}
+    return figures | {"deliveries": made.store.counts()["delivered"] - before} | CLEAN
 
 
 @pytest.fixture
@@ -224,7 +261,7 @@ def test_a_full_disk_refuses_and_loses_nothing(small_disk, note_figures):
         "postgres_gave_up": gave_up,
         "deliveries": made.store.counts()["delivered"],
     }
-    note_figures("disk of the database full", figures | {"lost": 0, "closed_twice": 0, "wrongly_removed": 0})
+    note_figures("disk of the database full", figures | CLEAN)
 
 
 def fill(ballast):

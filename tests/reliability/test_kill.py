@@ -1,15 +1,32 @@
 """A process dies by SIGKILL before or after each of its durable writes, and nobody lifts a hand."""
 
+import contextlib
+import signal
+import subprocess
+import sys
 import threading
 import time
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import httpx
 import pytest
+from cryptography.fernet import Fernet
+from werkzeug.security import generate_password_hash
 
+from devstore.courier import sign
+from tests.reliability.people import Engineer, Merchant
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 SHOP, GUEST = "northwind-trade.myshopify.com", "hearth-and-co.myshopify.com"
 ROLES = ("web", "live", "bulk", "clock")
 RUNNERS = [("run_day", "bulk"), ("run_day", "clock")]
+BY_HAND = [("hand_day", role) for role in ("web", "bulk", "clock")]
+OF_HANDS = ("app.", "replay", "retention", "failures")  # whose writes a day with people in it adds to the other days'
+PASSWORD = "correct horse"
+CLEAN = {"lost": 0, "closed_twice": 0, "wrongly_removed": 0}  # what `breaches() == []` says
 ROUNDS = 2  # of a shop's day before a process that has not come to its point is ended by hand: some only write at first
 REPRESENTATIVE = [
     "before web: adapters.frontdesk.FrontDesk._store by adapters.frontdesk.FrontDesk._commit_for_ever",
@@ -20,12 +37,13 @@ REPRESENTATIVE = [
     "before live: adapters.access._refresh by adapters.access._renewed",
     "after bulk: workers.turns._write.<locals>.together by workers.turns.in_halves",
 ]
+REPRESENTATIVE_BY_HAND = ["before bulk: workers.replays.step by workers.turns.serve"]
 
 
 @pytest.fixture(scope="module")
 def mail_day(installation):
     """Shops whose every change is told: what webhooks bring must be enough, no run comes to help."""
-    with installation("mail", killable=True) as made:
+    with installation("mail", through="killer") as made:
         made.open_shop(SHOP, products=6, customers=6, b2b=1.0)
         made.open_shop(GUEST, token=None, products=3, customers=3, b2b=1.0)
         yield MailDay(made)
@@ -37,12 +55,27 @@ def run_day(installation):
     with Receiver() as receiver:
         threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
         short = {"RECONCILE_SECONDS": "1", "COMPLETE_RUN_SECONDS": "2", "BULK_RUN_RECORDS": "8"}
-        with installation("runs", killable=True, WEBHOOK_SUBSCRIPTIONS="shop", **short) as made:
+        with installation("runs", through="killer", WEBHOOK_SUBSCRIPTIONS="shop", **short) as made:
             made.open_shop(GUEST, token=None, products=10, customers=6, b2b=1.0)
             made.execute("UPDATE shops SET notify_after_minutes = 0, notify_url = :url", url=made.sealed(receiver.url))
             made.store.mood(outage="lose")
             yield RunDay(made)
         receiver.shutdown()
+
+
+@pytest.fixture(scope="module")
+def hand_day(installation):
+    """A shop whose people are at work: they replay, refresh, read again, change settings. Rows go after seconds."""
+    hashed = generate_password_hash(PASSWORD, method="pbkdf2:sha256:1000")
+    keys = [Fernet.generate_key().decode() for _ in range(2)]
+    wanted = {"OPS_USERS": f"ada:operator:{hashed}", "KEEP_SECONDS": "15", "ENCRYPTION_KEYS": ",".join(keys)}
+    with installation("hands", through="killer", **wanted) as made:
+        made.open_shop(SHOP, products=6, customers=6, b2b=1.0)
+        with (
+            contextlib.closing(Merchant(made, SHOP)) as merchant,
+            contextlib.closing(Engineer(made, "ada", PASSWORD)) as ada,
+        ):
+            yield HandDay(made, merchant, ada, keys)
 
 
 class Day:
@@ -63,6 +96,10 @@ class Day:
         for _ in range(4):
             self.pass_by()
             self.made.comes_to_rest()
+        return self.passed
+
+    @property
+    def passed(self):
         return sorted(set((self.made.folder / "points").read_text().splitlines()))
 
     def die_at(self, point):
@@ -114,10 +151,8 @@ class Day:
             "kills": len(points),
             "not_met": len(self.not_met),
             "seconds_to_converge": {"median": seconds[len(seconds) // 2], "most": seconds[-1]},
-            "lost": 0,
-            "closed_twice": 0,
-            "wrongly_removed": 0,
             "leases": "2 s instead of 20 to 120 s",
+            **CLEAN,
         }
 
 
@@ -174,6 +209,62 @@ class RunDay(Day):
         return self.made.value(finished, at=moment) == 2
 
 
+class HandDay(Day):
+    """People press a button again when it did not answer."""
+
+    def __init__(self, made, merchant, engineer, keys):
+        super().__init__(made)
+        self.merchant, self.engineer, self.keys = merchant, engineer, keys
+
+    @cached_property
+    def points(self):
+        return [point for point in super().points if any(word in point.partition(":")[2] for word in OF_HANDS)]
+
+    def pass_by(self):
+        self.number += 1
+        store, product, person = self.store, 500 + self.number, 7_000 + self.number
+        store.change(SHOP, "create_product", id=product, variant_count=2)
+        store.change(SHOP, "edit_product", id=product, title=f"Title {self.number}")
+        store.change(SHOP, "create_customer", id=person, tags=["b2b"], email=f"{person}@corner.example")
+        self.press(self.send_poison)
+        store.settle(20)
+        self.press(lambda: self.merchant.ask(f"/api/v1/products/{product}/fetches", "POST"))
+        since = datetime.now(UTC) - timedelta(seconds=30)
+        self.press(lambda: self.engineer.replay(shop=SHOP, since=since.isoformat()))
+        wishes = {"notify_after_minutes": 30 + self.number % 2}
+        self.press(lambda: self.merchant.ask("/api/v1/settings", "PATCH", json=wishes))
+        self.press(lambda: self.merchant.ask("/api/v1/feeds/products/runs", "POST"))
+        store.change(SHOP, "delete_product", id=product)
+        store.change(SHOP, "delete_customer", id=person)
+        self.waits_for(lambda: self.has_died, 1)
+
+    def press(self, button):
+        self.made.until(lambda: self.answered(button))
+
+    def answered(self, button):
+        try:
+            answer = button()
+        except httpx.TransportError:
+            return False
+        return not isinstance(answer, httpx.Response) or answer.status_code < 500
+
+    def send_poison(self):
+        """Genuine, and nothing can be made of it: dead, and a group of failures."""
+        body = b"{}"
+        headers = {"Topic": "products/update", "Shop-Domain": SHOP, "Webhook-Id": f"poison-{self.number}"}
+        headers |= {"Hmac-Sha256": sign(body, "test-api-secret")}
+        named = {f"X-Shopify-{name}": value for name, value in headers.items()}
+        return httpx.post(f"{self.made.url}/webhooks", content=body, headers=named, timeout=30)
+
+    def rotate(self, keys):
+        """`flask keys rotate` in a process that may be armed to die; its exit status."""
+        environment = self.made.environment | {"ENCRYPTION_KEYS": ",".join(keys)}
+        command = [sys.executable, "-m", "killer", "flask", "keys", "rotate", "--yes"]
+        return subprocess.run(
+            command, cwd=ROOT, env=environment, capture_output=True, timeout=100, check=False
+        ).returncode
+
+
 @pytest.mark.parametrize("point", REPRESENTATIVE)
 def test_who_dies_at_a_write_leaves_nothing_that_others_do_not_make_good(mail_day, point):
     mail_day.die_at(point)
@@ -182,21 +273,47 @@ def test_who_dies_at_a_write_leaves_nothing_that_others_do_not_make_good(mail_da
     assert mail_day.made.breaches() == []
 
 
-def test_told_to_stop_all_processes_drain_within_ten_seconds_and_lose_nothing(mail_day):
-    mail_day.pass_by()
+@pytest.mark.parametrize("point", REPRESENTATIVE_BY_HAND)
+def test_who_dies_at_a_write_that_people_asked_for_costs_nothing_either(hand_day, point):
+    hand_day.die_at(point)
 
-    seconds = mail_day.made.stop()
+    assert hand_day.has_died
+    assert hand_day.made.breaches() == []
+
+
+def test_told_to_stop_all_processes_drain_within_ten_seconds_and_lose_nothing(mail_day, at_work, note_figures):
+    with at_work(mail_day.made, SHOP):
+        seconds = mail_day.made.stop()
 
     assert seconds < 10
     assert mail_day.made.supervisor.returncode == 0
     mail_day.made.start_processes()
-    mail_day.made.comes_to_rest()
+    rest = mail_day.made.comes_to_rest()
     assert mail_day.made.breaches() == []
+    figures = {"seconds_to_drain": round(seconds, 2), "seconds_to_converge": rest}
+    note_figures("all told to stop at work (SIGTERM)", figures | CLEAN)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("role", ROLES)
+def test_told_to_stop_each_process_drains_within_ten_seconds_and_loses_nothing(mail_day, at_work, role, note_figures):
+    with at_work(mail_day.made, SHOP):
+        told = mail_day.made.processes(role)[0]  # of granian's two, the one that the supervisor tells
+        told.terminate()
+        began = time.monotonic()
+        told.wait(15)
+        seconds = time.monotonic() - began
+
+    assert seconds < 10
+    rest = mail_day.made.comes_to_rest()
+    assert mail_day.made.breaches() == []
+    figures = {"seconds_to_drain": round(seconds, 2), "seconds_to_converge": rest}
+    note_figures(f"{role} told to stop at work (SIGTERM)", figures | CLEAN)
 
 
 @pytest.mark.long
 @pytest.mark.timeout(3_600)
-@pytest.mark.parametrize(("day", "role"), [*(("mail_day", role) for role in ROLES), *RUNNERS])
+@pytest.mark.parametrize(("day", "role"), [*(("mail_day", role) for role in ROLES), *RUNNERS, *BY_HAND])
 def test_every_process_may_die_at_every_write(day, role, request, note_figures):
     day = request.getfixturevalue(day)
     points = [point for point in day.points if role_of(point) == role]
@@ -209,7 +326,32 @@ def test_every_process_may_die_at_every_write(day, role, request, note_figures):
     met = [point for point in points if point in day.seconds]
     assert len(met) > 0.8 * len(points)  # a few, such as a failed token request, do not come about at will
     assert day.made.breaches() == []
-    note_figures(f"{role} killed at every write, {type(day).__name__}", day.figures(met))
+    note_figures(f"{role} killed at every write, {DAYS[type(day)]}", day.figures(met))
+
+
+DAYS = {MailDay: "webhooks alone", RunDay: "runs alone", HandDay: "what people ask for"}
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1_200)
+def test_a_rotation_of_keys_may_die_at_every_write_and_goes_on(hand_day, note_figures):
+    old, new = hand_day.keys[::-1], hand_day.keys
+    assert hand_day.rotate(old) == 0
+    points = [point for point in hand_day.passed if role_of(point) == "flask"]
+    before = dict.fromkeys(points)
+
+    for point in points:
+        hand_day.arm(point)
+        before[point] = hand_day.rotate(new)
+        assert hand_day.rotate(new) == 0  # with what was left, and nothing is left now
+        old, new = new, old
+
+    assert len(points) >= 6
+    assert set(before.values()) == {-signal.SIGKILL}
+    hand_day.made.comes_to_rest()
+    assert hand_day.made.breaches() == []
+    hand_day.rotate(hand_day.keys)
+    note_figures("kills of flask keys rotate", {"points": len(points) // 2, "kills": len(points), "not_met": 0} | CLEAN)
 
 
 def role_of(point):
