@@ -1,5 +1,7 @@
 """Postgres: one engine a process, time-outs on everything, and the migrations."""
 
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from alembic import command
@@ -41,6 +43,25 @@ def connect(
             "keepalives_count": 3,
         },
     )
+
+
+class Clock:
+    """The database's time, for all processes: on a machine whose clock was set wrong, what is read now would be
+    "read three hours from now", and win over every edit of those hours.
+
+    `read` where a transaction is open anyway; in between, seconds are counted here.
+    """
+
+    def __init__(self) -> None:
+        self._read, self._at = datetime.now(UTC), time.monotonic()
+
+    def read(self, db: Connection) -> datetime:
+        self._read = db.execute(text("SELECT clock_timestamp()")).scalar_one()
+        self._at = time.monotonic()  # after the answer: a reading may seem older than it is, never younger
+        return self._read
+
+    def now(self) -> datetime:
+        return self._read + timedelta(seconds=time.monotonic() - self._at)
 
 
 def sole_writer(db: Connection, shop: str, feed: str) -> None:

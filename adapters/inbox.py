@@ -58,7 +58,7 @@ _STORE = text("""
                             changed_at, triggered_at, received_at, run, body, body_bytes,
                             state, outcome, reason, closed_at)
     SELECT shop, webhook_id, event_id, topic, api_version, feed, resource_id, source, lane, secret,
-           changed_at, triggered_at, received_at, run,
+           changed_at, least(triggered_at, now() + interval '5 minutes'), received_at, run,
            substr(CAST(:bodies AS bytea), first, size), coalesce(size, 0),
            CASE WHEN dead_because IS NULL THEN 'waiting' ELSE 'closed' END,
            CASE WHEN dead_because IS NULL THEN NULL ELSE 'dead' END,
@@ -78,6 +78,9 @@ _values = attrgetter(*_FIELDS)
 
 def store(db: Connection, arrivals: Collection[Arrival]) -> set[tuple[str, str]]:
     """Keep each once per (shop, webhook id); the keys that were new are returned.
+
+    A sender's clock that runs ahead must not win over everything to come. The database's judges it: a front door whose
+    own clock is behind would cut true times, and lose each delete to the state before it.
 
     Sorted, so that two processes that store the same two deliveries cannot each wait for the other. DO NOTHING rather
     than counting the copy here: a conflicting row may be locked by its turn, and Shopify's answer must not wait for it.

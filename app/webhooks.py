@@ -5,7 +5,7 @@ import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from wsgiref.types import WSGIEnvironment
 
 import structlog
@@ -94,8 +94,7 @@ def read_request(desk: Office, environ: WSGIEnvironment, family: Family) -> Arri
         topic=topic,
         feed=route.feed,
         resource_id=identity.resource_id,
-        # A clock that runs ahead must not win over everything to come.
-        triggered_at=min(triggered_at, now + timedelta(minutes=5)),
+        triggered_at=triggered_at,
         received_at=now,
         changed_at=identity.changed_at,
         event_id=_optional(environ, family.event_id),

@@ -21,6 +21,8 @@ KINDS = {
     "502": "<html><body>Bad Gateway</body></html>",
     "503": "<html><body>Service Unavailable</body></html>",
     "timeout": "",
+    "slow": "",
+    "drip": '{"data":{"products":{"nodes":[',
     "garbage": "<!doctype html><p>not what you asked for</p>",
     "half_body": '{"data":{"products":{"nodes":[{"id":"gid://shopify/Pro',
     "string_errors": '{"errors":"[API] Non-expiring access tokens are no longer accepted for the Admin API."}',
@@ -38,7 +40,8 @@ KINDS = {
 class Fault:
     """`place` is graphql, oauth, bulk, or oauth_answer: there the token is granted, and only the answer goes wrong.
 
-    `seconds` is how long a time-out hangs, or what Retry-After says.
+    `seconds` is how long a time-out hangs, what Retry-After says, or how long an answer takes: the true one when it is
+    slow, a useless one that comes byte by byte when it drips.
     """
 
     kind: str
@@ -77,11 +80,16 @@ class Faults:
             fault.times -= 1
             if fault.times <= 0:
                 self._ordered.remove(fault)
+        if fault.kind == "slow":
+            self._sleep(fault.seconds)
+            return None
         return self._response(fault)
 
     def _response(self, fault: Fault) -> Response:
         text = KINDS[fault.kind]
         kind = "application/json" if text.startswith("{") else "text/html"
+        if fault.kind == "drip":
+            return Response(self._drops(text, fault.seconds), content_type=kind)
         if fault.kind == "timeout":
             self._sleep(fault.seconds)
         if fault.kind in {"timeout", "half_body"}:
@@ -92,6 +100,11 @@ class Faults:
         if fault.kind in {"429", "423", "503"}:
             response.headers["Retry-After"] = f"{fault.seconds:.1f}"
         return response
+
+    def _drops(self, text: str, seconds: float) -> Iterable[bytes]:
+        for byte in text.encode():
+            self._sleep(seconds / len(text))
+            yield bytes([byte])
 
 
 def _chunks(text: str) -> Iterable[bytes]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -43,7 +43,7 @@ Found = Gathered[CustomerFinding]
 def gather(workshop: Workshop, shop: Shop, folds: Sequence[Fold]) -> Found:
     """Candidates for each customer. Those whom nobody can be asked about now are held up, their deletes are not."""
     found = Found()
-    at = datetime.now(UTC)
+    at = workshop.clock.now()
     judged = _ask(workshop, shop, [fold for fold in folds if fold.asked], found, at)
     for fold in folds:
         candidates: list[Candidate[Judged]] = []

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 from adapters import fetch, inbox, mirror_products
 from adapters.breakage import where_it_broke
@@ -89,7 +89,7 @@ def _fetch_products(
     workshop: Workshop, shop: Shop, folds: Sequence[Fold], cut_off: Collection[int], found: Found
 ) -> Read:
     """Whole products by id. The time of the read is taken before it: what changes meanwhile is newer than the read."""
-    at = datetime.now(UTC)
+    at = workshop.clock.now()
     if not folds:
         return Read(at, {})
     ids = [fold.resource_id for fold in folds]
@@ -122,7 +122,7 @@ def _fetch_metafields(
     if not folds:
         return {}
     variants = _variants_to_ask(workshop, shop, folds, fetched)
-    at = datetime.now(UTC)
+    at = workshop.clock.now()
     got: Mapping[int, fetch.Node | None] = {}
     on_products: Mapping[int, fetch.Node | None] = {}
     why: Transient = ShopUnreachable(f"{shop.domain} did not answer in full.")

@@ -6,7 +6,6 @@ the next one, and mail and runs get their turn in between.
 
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import structlog
 from rq import Queue
@@ -69,10 +68,11 @@ def sweep(
 
 def _sweep_class(workshop: Workshop, kept: Kept, there_is_time: Callable[[], bool], batch: int, slices: int) -> bool:
     """Whether there is more of it."""
-    removed, more, now = 0, True, datetime.now(UTC)
+    removed, more = 0, True
     for _ in range(slices):
         with workshop.db.begin() as db:
-            swept = retention.sweep(db, kept, now, batch)
+            # By the database's clock: a worker's that was set to next year must not cost a year of tombstones.
+            swept = retention.sweep(db, kept, workshop.clock.read(db), batch)
         removed, more = removed + swept.removed, swept.more
         if not more or not there_is_time():
             break

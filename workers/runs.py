@@ -57,6 +57,8 @@ def _step(workshop: Workshop) -> bool:
     with workshop.db.begin() as db:
         run = runs.claim(db)
         shop = shops.find(db, workshop.vault, run.shop) if run else None
+        if run is not None:
+            workshop.clock.read(db)
     if run is None:
         return False
     if shop is None or shop.state == "uninstalled":
@@ -137,7 +139,7 @@ def _page(work: Work) -> None:
     """A page of the listing: compare it, post what differs, remember where to go on."""
     place = work.run.place
     since = datetime.fromisoformat(place["since"]) if place.get("since") else None
-    at = datetime.now(UTC)
+    at = work.workshop.clock.now()
     most = place.get("most", listing.PAGE)
     page = listing.page(work.workshop.admin, work.run.shop, work.token, work.run.feed, place.get("after"), since, most)
     try:
@@ -193,7 +195,7 @@ def _events(work: Work) -> None:
 
 
 def _bulk(work: Work) -> None:
-    at = datetime.now(UTC)
+    at = work.workshop.clock.now()
     operation = listing.start_bulk(work.workshop.admin, work.run.shop, work.token, work.run.feed)
     _advance(work, {**work.run.place, "phase": "poll", "operation": operation, "read_at": at.isoformat()}, pause=0.2)
 
@@ -219,7 +221,7 @@ def _poll(work: Work) -> None:
 
 def _watched(work: Work, place: Mapping[str, Any], objects: int) -> Mapping[str, Any]:
     """The place with when the operation last got any further. One that no longer does would block the feed for days."""
-    now = datetime.now(UTC)
+    now = work.workshop.clock.now()
     if place.get("objects") != objects:
         return {**place, "objects": objects, "moved_at": now.isoformat()}
     if now - datetime.fromisoformat(place["moved_at"]) < STUCK:
@@ -321,7 +323,7 @@ def _advance(work: Work, place: Mapping[str, Any], *, expected: int | None = Non
 
 def _post(work: Work, comparison: Comparison, place: Mapping[str, Any], *, leased: bool = False) -> None:
     """What differs goes into the inbox, what was read is noted, the place moves: all of it or nothing."""
-    run, now = work.run, datetime.now(UTC)
+    run, now = work.run, work.workshop.clock.now()
     topic = "product/fetch" if run.feed == "products" else "customer/fetch"
     signals = [difference(run, topic, i, now) for i in comparison.asked]
     with work.workshop.db.begin() as db:

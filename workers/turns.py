@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import partial
 from typing import TypeVar
 
@@ -93,8 +93,8 @@ def serve_shop(workshop: Workshop, lane: str, domain: str) -> None:
 def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
     """Take what is due of a shop, find out what it amounts to, write it, close it. The verdicts come back."""
     started = time.monotonic()
-    now = datetime.now(UTC)
     with workshop.db.begin() as db:
+        now = workshop.clock.read(db)
         shop = shops.find(db, workshop.vault, domain)
         waiting = inbox.peek(db, lane, domain, MOST)
     verdicts = _decide_about_shop(workshop, domain, [d for d in waiting if d.act in SHOP_ACTS])
@@ -115,7 +115,7 @@ def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
 def _note(
     workshop: Workshop, lane: str, seconds: float, waiting: Sequence[Waiting], verdicts: Mapping[int, Verdict]
 ) -> None:
-    now = datetime.now(UTC)
+    now = workshop.clock.now()
     workshop.figures.time(TURNS, seconds, lane)
     workshop.figures.time(TURN_SIZES, len(waiting), lane)
     for delivery in waiting:

@@ -12,6 +12,7 @@ from adapters.admin import AdminClient
 from adapters.bell import Bell
 from adapters.breaker import Breaker
 from adapters.budget import Budget
+from adapters.database import Clock
 from adapters.figures import POINTS, Figures
 from adapters.tokens import TokenEndpoint
 from adapters.vault import Vault
@@ -22,10 +23,11 @@ LEFT_TO_LIVE = 0.25  # of what Shopify lets a shop be asked
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """`holder` marks the leases of this process."""
+    """`holder` marks the leases of this process. `clock` is the database's: by it reads and waits are timed."""
 
     settings: Settings
     db: Engine
+    clock: Clock
     bell: Bell
     vault: Vault
     tokens: TokenEndpoint
@@ -49,6 +51,7 @@ def open_workshop(settings: Settings, *, leave: float = 0.0) -> Workshop:
     return Workshop(
         settings=settings,
         db=db,
+        clock=Clock(),
         bell=Bell(client),
         vault=vault,
         tokens=tokens,

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from adapters.database import connect, is_current, migrate
+from adapters.database import Clock, connect, is_current, migrate
 from devstore.servers import free_port
 
 ROOT = Path(__file__).parent.parent.parent
@@ -115,3 +116,16 @@ def test_with_autocommit_others_see_each_statement_at_once(engine_with):
     with alone.begin() as db, other.connect() as elsewhere:
         db.execute(text("INSERT INTO duties (name, due_at) VALUES ('by itself', now())"))
         assert elsewhere.execute(text("SELECT count(*) FROM duties WHERE name = 'by itself'")).scalar_one() == 1
+
+
+def test_the_clock_is_the_databases_not_the_machines(engine):
+    """A database in which it is 2040."""
+    clock = Clock()
+    with engine.connect() as db:
+        db.execute(text("CREATE SCHEMA later"))
+        db.execute(text("CREATE FUNCTION later.clock_timestamp() RETURNS timestamptz RETURN '2040-05-01T12:00:00Z'"))
+        db.execute(text("SET LOCAL search_path = later, pg_catalog"))
+        read = clock.read(db)
+
+    assert read == datetime(2040, 5, 1, 12, tzinfo=UTC)
+    assert read < clock.now() < read + timedelta(hours=1)

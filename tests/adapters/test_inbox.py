@@ -49,6 +49,17 @@ def test_only_the_new_keys_come_back(database):
     assert second == {(SHOP, "c"), (OTHER, "a")}
 
 
+def test_when_it_was_triggered_is_judged_by_the_databases_clock_alone(database, put):
+    now, hours = datetime.now(UTC), timedelta(hours=3)
+    behind, ahead = put(
+        arrival("door behind", triggered_at=now, received_at=now - hours),
+        arrival("sender ahead", triggered_at=now + hours, received_at=now + hours),
+    )
+
+    assert row(database, behind)["triggered_at"] == now
+    assert row(database, ahead)["triggered_at"] < now + timedelta(minutes=6)
+
+
 def test_a_copy_never_changes_what_was_stored_first(database, put):
     (delivery,) = put(arrival("a"))
     with database.begin() as db:

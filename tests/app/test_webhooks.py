@@ -449,7 +449,7 @@ def test_a_clock_that_runs_ahead_does_not_win_over_everything_to_come(door):
     door.post({"id": 1}, triggered_at="2999-01-01T00:00:00Z")
 
     row = door.only_row()
-    assert row["triggered_at"] == row["received_at"] + timedelta(minutes=5)
+    assert timedelta(minutes=5) <= row["triggered_at"] - row["received_at"] < timedelta(minutes=6)
 
 
 @pytest.mark.parametrize(

@@ -168,6 +168,8 @@ FAULTS = {
     "Shopify answers garbage": shopify("garbage"),
     "Shopify answers half a body": shopify("half_body"),
     "Shopify answers nothing for 4 s": shopify("timeout", seconds=4.0),
+    "Shopify answers each question after 3 s": shopify("slow", seconds=3.0),
+    "Shopify answers byte by byte, for 45 s": shopify("drip", seconds=45.0),
     "Shopify throttles all": shopify("throttled"),
 }
 
@@ -200,6 +202,17 @@ def work_through(made, fault, seconds):
             made.store.settle(0.3)
             time.sleep(0.1)  # the pace of a busy shop, not of a benchmark
     return made.comes_to_rest(240)
+
+
+@pytest.mark.parametrize("name", ["connections to Postgres cut", "Redis flushed", "Shopify answers half a body"])
+def test_a_short_fault_passes_without_a_trace(standing, name):
+    assert work_through(standing, FAULTS[name], 1.0)
+    assert standing.breaches() == []
+
+
+def test_workers_whose_clock_went_ahead_and_was_set_right_leave_no_trace(astray):
+    assert work_through(astray, CLOCKS["clock of workers 3 hours ahead"], 1.0)
+    assert astray.breaches() == []
 
 
 @pytest.mark.long

@@ -153,8 +153,12 @@ def test_two_thousand_mutated_deliveries_end_decided_and_without_a_500(deliverie
 
 @pytest.mark.long
 @pytest.mark.timeout(7_200)
-def test_a_hundred_and_sixty_thousand_mutated_deliveries_end_decided_and_without_a_500(deliveries, say, request):
-    through_the_front_door(deliveries, request.config.getoption("fuzz_cases") * 4 // 5, say)
+def test_a_hundred_and_sixty_thousand_mutated_deliveries_end_decided_and_without_a_500(
+    deliveries, say, request, note_figures
+):
+    cases = request.config.getoption("fuzz_cases") * 4 // 5
+    through_the_front_door(deliveries, cases, say)
+    note_figures("fuzzed deliveries", {"cases": cases, "status_500": deliveries.answers[500]})
 
 
 # -- pages and the API
@@ -305,5 +309,7 @@ def test_a_thousand_mutated_requests_are_answered_without_a_500(requests, say):
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.long
 @pytest.mark.timeout(7_200)
-def test_forty_thousand_mutated_requests_are_answered_without_a_500(requests, say, request):
-    through_the_pages(requests, request.config.getoption("fuzz_cases") // 5, say)
+def test_forty_thousand_mutated_requests_are_answered_without_a_500(requests, say, request, note_figures):
+    cases = request.config.getoption("fuzz_cases") // 5
+    through_the_pages(requests, cases, say)
+    note_figures("fuzzed requests", {"cases": cases, "status_500": requests.answers[500]})
