@@ -45,7 +45,10 @@ def hands(client: redis.Redis) -> list[Hand]:
 
 
 def _hand(worker: Any) -> Hand:
-    job = worker.get_current_job()
+    try:
+        job = worker.get_current_job()
+    except NoSuchJobError:
+        job = None  # it ended between two looks
     return Hand(
         name=worker.name,
         lane=", ".join(worker.queue_names()),

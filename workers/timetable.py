@@ -9,7 +9,8 @@ import redis
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from adapters import duties
+from adapters import duties, telemetry
+from adapters.breakage import where_it_broke
 from workers.activity import count_activity
 from workers.alerts import forget_old_alerts, wake_for_alerts, watch_for_alerts
 from workers.failures import file_failures
@@ -82,3 +83,6 @@ def _attempt(workshop: Workshop, duty: Duty) -> None:
             duty.do(workshop)
     except (SQLAlchemyError, redis.RedisError) as error:
         log.warning("duty_failed", duty=duty.name, error=type(error).__name__)
+    except Exception as error:  # noqa: BLE001 — a bug in one duty must not stop the clock for all others
+        log.error("duty_failed", duty=duty.name, reason=where_it_broke(error))  # noqa: TRY400 — its text may quote
+        telemetry.report(f"A duty {where_it_broke(error)}", duty=duty.name)

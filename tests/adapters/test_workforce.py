@@ -21,6 +21,19 @@ def test_a_worker_is_listed_with_its_lane_from_birth_to_death(redis):
     assert workforce.hands(redis) == []
 
 
+def test_a_job_that_ends_while_the_workers_are_looked_at_is_no_longer_one(redis):
+    queue = Queue("live", connection=redis, serializer=JSONSerializer)
+    worker = SimpleWorker([queue], connection=redis, serializer=JSONSerializer)
+    worker.register_birth()
+    job = queue.enqueue_call("workers.turns.serve", args=("live",))
+    worker.prepare_execution(job)
+    assert [hand.job for hand in workforce.hands(redis)] == ["workers.turns.serve live"]
+
+    redis.delete(job.key)  # as between the two questions that RQ asks
+
+    assert [hand.job for hand in workforce.hands(redis)] == [None]
+
+
 def test_a_busy_worker_may_be_silent_for_as_long_as_a_job_may_last():
     now = datetime.now(UTC)
 

@@ -24,7 +24,13 @@ SHOP, GUEST = "northwind-trade.myshopify.com", "hearth-and-co.myshopify.com"
 ROLES = ("web", "live", "bulk", "clock")
 RUNNERS = [("run_day", "bulk"), ("run_day", "clock")]
 BY_HAND = [("hand_day", role) for role in ("web", "bulk", "clock")]
-OF_HANDS = ("app.", "replay", "retention", "failures")  # whose writes a day with people in it adds to the other days'
+OF_HANDS = (
+    "app.",
+    "replay",
+    "retention",
+    "failures",
+    "alerts",
+)  # whose writes a day with people in it adds to the other days'
 PASSWORD = "correct horse"
 CLEAN = {"lost": 0, "closed_twice": 0, "wrongly_removed": 0}  # what `breaches() == []` says
 ROUNDS = 2  # of a shop's day before a process that has not come to its point is ended by hand: some only write at first
@@ -50,32 +56,38 @@ def mail_day(installation):
 
 
 @pytest.fixture(scope="module")
-def run_day(installation):
-    """A shop of which no webhook arrives: runs alone keep the mirror, products by bulk operation, customers by page."""
-    with Receiver() as receiver:
-        threading.Thread(target=receiver.serve_forever, args=(0.01,), daemon=True).start()
-        short = {"RECONCILE_SECONDS": "1", "COMPLETE_RUN_SECONDS": "2", "BULK_RUN_RECORDS": "8"}
-        with installation("runs", through="killer", WEBHOOK_SUBSCRIPTIONS="shop", **short) as made:
-            made.open_shop(GUEST, token=None, products=10, customers=6, b2b=1.0)
-            made.execute("UPDATE shops SET notify_after_minutes = 0, notify_url = :url", url=made.sealed(receiver.url))
-            made.store.mood(outage="lose")
-            yield RunDay(made)
-        receiver.shutdown()
+def receiver():
+    with Receiver() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture(scope="module")
-def hand_day(installation):
-    """A shop whose people are at work: they replay, refresh, read again, change settings. Rows go after seconds."""
+def run_day(installation, receiver):
+    """A shop of which no webhook arrives: runs alone keep the mirror, products by bulk operation, customers by page."""
+    short = {"RECONCILE_SECONDS": "1", "COMPLETE_RUN_SECONDS": "2", "BULK_RUN_RECORDS": "8"}
+    with installation("runs", through="killer", WEBHOOK_SUBSCRIPTIONS="shop", **short) as made:
+        made.open_shop(GUEST, token=None, products=10, customers=6, b2b=1.0)
+        made.execute("UPDATE shops SET notify_after_minutes = 0, notify_url = :url", url=made.sealed(receiver.url))
+        made.store.mood(outage="lose")
+        yield RunDay(made)
+
+
+@pytest.fixture(scope="module")
+def hand_day(installation, receiver):
+    """A shop whose people are at work: they replay, refresh, read again, change settings; engineers are told of what
+    is dead. Rows go after seconds.
+    """
     hashed = generate_password_hash(PASSWORD, method="pbkdf2:sha256:1000")
     keys = [Fernet.generate_key().decode() for _ in range(2)]
     wanted = {"OPS_USERS": f"ada:operator:{hashed}", "KEEP_SECONDS": "15", "ENCRYPTION_KEYS": ",".join(keys)}
-    with installation("hands", through="killer", **wanted) as made:
+    with contextlib.ExitStack() as stack:
+        made = stack.enter_context(installation("hands", through="killer", ALERT_URL=receiver.url, **wanted))
         made.open_shop(SHOP, products=6, customers=6, b2b=1.0)
-        with (
-            contextlib.closing(Merchant(made, SHOP)) as merchant,
-            contextlib.closing(Engineer(made, "ada", PASSWORD)) as ada,
-        ):
-            yield HandDay(made, merchant, ada, keys)
+        merchant = stack.enter_context(contextlib.closing(Merchant(made, SHOP)))
+        engineer = stack.enter_context(contextlib.closing(Engineer(made, "ada", PASSWORD)))
+        yield HandDay(made, merchant, engineer, keys)
 
 
 class Day:
