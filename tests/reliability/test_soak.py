@@ -52,7 +52,7 @@ def test_what_could_grow_with_the_hours_stays_as_it_is(installation, note_figure
         samples = soak(load, minutes * 60)
         made.store.mood("calm")
         load.close()
-        seconds = made.comes_to_rest(300)
+        seconds = made.comes_to_rest(900)
 
         assert made.breaches() == []
         quarters = compare(samples)
