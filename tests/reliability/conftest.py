@@ -164,10 +164,11 @@ class Installation:
             return False
 
     def processes(self, role):
-        """Those of a role: `web` is granian's, of which the worker is the child."""
+        """Those of a role: `web` is granian's, then the worker, which is its child."""
         family = psutil.Process(self.supervisor.pid).children(recursive=True)
         mark = "granian" if role == "web" else role
-        return [one for one in family if mark in _words(one)]
+        found = [one for one in family if mark in _words(one)]
+        return sorted(found, key=lambda one: one.create_time())
 
     # shops
 
@@ -265,6 +266,7 @@ def _procfile(through):
 
 
 def _words(process):
+    """Of its command line, programs without their folders."""
     with contextlib.suppress(psutil.Error):
-        return " ".join(process.cmdline()).split()
+        return [Path(word).name for word in " ".join(process.cmdline()).split()]
     return []
