@@ -153,8 +153,7 @@ class Day:
 
     def restart(self, role):
         """The supervisor starts another; of granian's two processes the worker dies, and granian starts it."""
-        for process in self.made.processes(role)[-1:]:
-            self.made.kill(process)
+        self.made.kill(self.made.until(lambda: self.made.processes(role))[-1])
 
     def figures(self, points):
         seconds = sorted(self.seconds[point] for point in points)
