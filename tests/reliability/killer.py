@@ -85,8 +85,17 @@ def hasten() -> None:
 def watch_commits() -> None:
     @event.listens_for(Engine, "before_cursor_execute")
     def note(db: Connection, _cursor, statement: str, *_) -> None:
-        if WRITES.search(statement):
+        if not WRITES.search(statement):
+            return
+        if commits_by_itself(db):
+            come_to(caller(), "before")
+        else:
             db.info["writes"] = True
+
+    @event.listens_for(Engine, "after_cursor_execute")
+    def it_is_done(db: Connection, _cursor, statement: str, *_) -> None:
+        if commits_by_itself(db) and WRITES.search(statement):
+            come_to(caller(), "after")
 
     @event.listens_for(Engine, "begin")
     def forget(db: Connection) -> None:
@@ -101,6 +110,11 @@ def watch_commits() -> None:
         come_to(name, "after")
 
     Transaction.commit = commit_or_die
+
+
+def commits_by_itself(db: Connection) -> bool:
+    """The front door's connection does, with each statement."""
+    return bool(db.connection.driver_connection.autocommit)
 
 
 def watch_redis() -> None:
