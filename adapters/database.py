@@ -8,7 +8,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
@@ -26,7 +26,7 @@ def connect(
     `pre_ping` is off: a broken connection raises, the caller's transaction is retried as a whole, and the pool forgets
     all older connections by itself. A ping before each statement would cost every healthy request a round trip.
     """
-    return create_engine(
+    engine = create_engine(
         url,
         pool_size=pool,
         max_overflow=0,
@@ -43,6 +43,20 @@ def connect(
             "keepalives_count": 3,
         },
     )
+    event.listen(engine, "begin", _enter_shop)
+    return engine
+
+
+def of_shop(engine: Engine, shop: str) -> Engine:
+    """The same connections, but in each transaction Postgres itself keeps to this shop: see `adapters.wall`."""
+    return engine.execution_options(shop=shop)
+
+
+def _enter_shop(db: Connection) -> None:
+    """One statement a transaction, at its beginning. Other engines' transactions have no shop to enter."""
+    shop = db.get_execution_options().get("shop")
+    if shop is not None:
+        db.exec_driver_sql("SELECT enter_shop(%s)", (shop,))
 
 
 class Clock:

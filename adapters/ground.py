@@ -33,6 +33,11 @@ def postgres(db: Connection) -> PostgresFacts:
     return PostgresFacts(version, settings, int(db.execute(text(counted)).scalar_one()), skew)
 
 
+def user(db: Connection) -> str:
+    """Who we are there, ready to be pasted into a statement."""
+    return str(db.execute(text("SELECT quote_ident(current_user)")).scalar_one())
+
+
 @dataclass(frozen=True, slots=True)
 class RedisFacts:
     """None: it does not tell, as hosted ones may not."""

@@ -33,7 +33,7 @@ def _prefix(typed: str) -> str:
     return f"{escaped}%"
 
 
-_LIVE = "removed_at IS NULL AND core IS NOT NULL"
+# What needs an index over an expression is found by a function of the database, see adapters/wall.py.
 _PRODUCTS: Mapping[str, tuple[str, str]] = {
     "sku": (
         "variant_sku",
@@ -43,8 +43,8 @@ _PRODUCTS: Mapping[str, tuple[str, str]] = {
     ),
     "product_id": (
         "product_id",
-        f"""SELECT id FROM products WHERE shop = :shop AND id = :value AND {_LIVE}
-            LIMIT :most""",  # noqa: S608 — a constant of ours
+        """SELECT id FROM products WHERE shop = :shop AND id = :value AND removed_at IS NULL AND core IS NOT NULL
+           LIMIT :most""",
     ),
     "variant_id": (
         "variant_id",
@@ -52,8 +52,7 @@ _PRODUCTS: Mapping[str, tuple[str, str]] = {
     ),
     "handle": (
         "handle",
-        f"""SELECT id FROM products WHERE shop = :shop AND core ->> 'handle' = :value AND {_LIVE}
-            ORDER BY id LIMIT :most""",  # noqa: S608 — a constant of ours
+        "SELECT id FROM find_products_by_handle(:shop, :value, :most) AS id",
     ),
     "barcode": (
         "barcode",
@@ -62,8 +61,7 @@ _PRODUCTS: Mapping[str, tuple[str, str]] = {
     ),
     "title": (
         "title",
-        f"""SELECT id FROM products WHERE shop = :shop AND lower(core ->> 'title') LIKE :value AND {_LIVE}
-            ORDER BY lower(core ->> 'title'), id LIMIT :most""",  # noqa: S608 — a constant of ours
+        "SELECT id FROM find_products_by_title(:shop, :value, :most) AS id",
     ),
 }
 
@@ -73,8 +71,7 @@ def removed_products_by(db: Connection, shop: str, field: str, value: str | int)
     shape = _KNOWN_BY.get(field)
     if shape is None:
         return []
-    query = text("""SELECT id FROM products WHERE shop = :shop AND removed_at IS NOT NULL
-                    AND core @> CAST(:known_by AS jsonb) ORDER BY removed_at DESC LIMIT :most""")
+    query = text("SELECT id FROM find_removed_products(:shop, CAST(:known_by AS jsonb), :most) AS id")
     known_by = orjson.dumps(shape(value)).decode()
     return [row.id for row in db.execute(query, {"shop": shop, "known_by": known_by, "most": MOST})]
 
@@ -116,14 +113,10 @@ def _by_name(db: Connection, vault: Vault, shop: str, value: str | int) -> list[
     found = []
     tokens = [vault.indexes(shop, Kind.WORD, word) for word in words(str(value))]
     if tokens:
-        all_words = " AND ".join(f"word_indexes && CAST(:w{n} AS bytea[])" for n in range(len(tokens)))
-        query = f"""SELECT id FROM customers WHERE shop = :shop AND state = 'member' AND {all_words}
-                    ORDER BY id LIMIT :most"""  # noqa: S608 — numbered parameters
-        values: dict[str, Any] = {f"w{n}": indexes for n, indexes in enumerate(tokens)}
-        found = [(row.id, "name") for row in db.execute(text(query), values | {"shop": shop, "most": MOST})]
-    query = (
-        """SELECT id FROM customers WHERE shop = :shop AND lower(company_name) LIKE :value ORDER BY id LIMIT :most"""
-    )
+        query = "SELECT id FROM find_customers_by_words(:shop, CAST(:each AS bytea[]), :most) AS id"
+        values: dict[str, Any] = {"shop": shop, "each": tokens, "most": MOST}
+        found = [(row.id, "name") for row in db.execute(text(query), values)]
+    query = "SELECT id FROM find_customers_by_company(:shop, :value, :most) AS id"
     values = {"shop": shop, "value": _prefix(str(value)), "most": MOST}
     return found + [(row.id, "company_name") for row in db.execute(text(query), values)]
 

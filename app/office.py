@@ -1,10 +1,10 @@
 """What the front door holds: its connections, made once a process."""
 
-from dataclasses import dataclass
-from typing import cast
+from dataclasses import dataclass, replace
+from typing import Self, cast
 
 import redis
-from flask import current_app
+from flask import current_app, g
 from sqlalchemy import Engine
 
 from adapters import access, bell, database
@@ -39,6 +39,10 @@ class Office:
     frontdesk: FrontDesk
     rate_limit: RateLimit
 
+    def of_shop(self, domain: str) -> Self:
+        """The same, but `db` keeps to one shop."""
+        return replace(self, db=database.of_shop(self.db, domain))
+
 
 def open_office(settings: Settings) -> Office:
     client = bell.connect(settings.redis_url, seconds=0.5)
@@ -72,8 +76,16 @@ def open_office(settings: Settings) -> Office:
 
 
 def office() -> Office:
-    """The current application's. Raises BadSettings on a command line without an environment."""
-    desk = current_app.extensions["office"]
+    """The current application's; of a merchant's request, behind the second wall. Raises BadSettings on a command line
+    without an environment.
+    """
+    desk = g.get("office") or current_app.extensions["office"]
     if isinstance(desk, BadSettings):
         raise desk
     return cast("Office", desk)
+
+
+def keep_to(domain: str) -> Office:
+    """The one place where a request is tied to the shop that was proven: from here on `office()` keeps to it."""
+    g.office = office().of_shop(domain)
+    return office()

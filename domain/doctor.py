@@ -160,6 +160,18 @@ def keys(unreadable: int, sampled: int) -> Finding:
     return Finding("keys", OK, f"All of the {sampled} sealed values that were tried open.")
 
 
+def wall(role: str, user: str, *, stands: bool, unprotected: Collection[str]) -> Finding:
+    """Whether Postgres itself keeps merchants to their shops, besides our statements."""
+    if not stands:
+        sentence = "Postgres does not keep merchants to their own shops by itself; only our statements do."
+        fix = f"As Postgres' administrator: CREATE ROLE {role} NOLOGIN; GRANT {role} TO {user}; then `flask migrate`."
+        return Finding("second wall", WARNING, sentence, fix)
+    if unprotected:
+        sentence = f"Nothing in Postgres keeps merchants to their own rows of {', '.join(sorted(unprotected))}."
+        return Finding("second wall", PROBLEM, sentence, "Run `flask migrate`.")
+    return Finding("second wall", OK, "Postgres itself keeps each merchant to their own shop.")
+
+
 def version(ours: str, now: datetime) -> Finding:
     ends = version_ends(ours)
     if ends is None:

@@ -3,6 +3,8 @@
 from alembic import context
 from sqlalchemy import create_engine, text
 
+from adapters.wall import raise_wall
+
 MIGRATION_LOCK = 7_305_110_301
 
 engine = create_engine(context.config.attributes["url"])
@@ -13,4 +15,5 @@ with engine.connect() as connection:
     with context.begin_transaction():
         context.run_migrations()
     connection.commit()
+    raise_wall(connection)
 engine.dispose()

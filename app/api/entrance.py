@@ -10,7 +10,7 @@ from werkzeug.exceptions import NotFound
 from adapters import runs, shops
 from adapters.rate_limit import BURST, PER_SECOND, Allowance
 from adapters.shops import Shop
-from app.office import office
+from app.office import keep_to, office
 from app.problems import problem
 from app.session_tokens import caller_of
 
@@ -30,8 +30,8 @@ def authorise() -> Response | None:
     """401 before anything else; 403 for a shop that never installed; 429 for one that asks without a pause."""
     if request.endpoint in OPEN:
         return None
-    desk = office()
-    caller = caller_of(request.headers.get("Authorization"), desk.settings)
+    caller = caller_of(request.headers.get("Authorization"), office().settings)
+    desk = keep_to(caller.shop)
     with desk.db.connect() as db:
         shop = shops.find(db, desk.vault, caller.shop)
     if shop is None:

@@ -19,7 +19,7 @@ from werkzeug.wrappers import Response as AnyResponse
 from adapters import shops
 from adapters.shops import Shop
 from app.installing import installed
-from app.office import office
+from app.office import keep_to, office
 from app.other_sites import SAFE, refuse_other_sites
 from app.pages import base
 from app.session_tokens import Caller, NotAuthorised, caller_of, is_from_shopify
@@ -62,14 +62,16 @@ def carry(_endpoint: str, values: dict[str, object]) -> None:
 def admit() -> AnyResponse | None:
     """The visitor and their shop, or an answer that gets them there. Raises NotAuthorised."""
     visitor = _visitor()
-    with office().db.connect() as db:
-        shop = shops.find(db, office().vault, visitor.caller.shop)
+    domain = visitor.caller.shop
+    with office().of_shop(domain).db.connect() as db:
+        shop = shops.find(db, office().vault, domain)
     if visitor.id_token and (shop is None or not shop.is_active):
-        shop = _connect(visitor.caller.shop, visitor.id_token)
+        shop = _connect(domain, visitor.id_token)
     if shop is None or (shop.state == "uninstalled" and visitor.id_token is None):
         raise NotAuthorised("This shop has not installed the app.")
     g.shop, g.user = shop, visitor.caller.user
     g.visitor = visitor
+    keep_to(domain)
     return None
 
 

@@ -10,6 +10,7 @@ from cryptography.fernet import Fernet
 from sqlalchemy import text
 
 from adapters import signatures
+from adapters.database import migrate
 from devstore.servers import Valkey, free_port
 
 SHOP = "northwind-trade.myshopify.com"
@@ -228,3 +229,22 @@ def test_no_secret_is_shown(told, full_environment):
     secrets = ("SHOPIFY_API_SECRET", "SHOPIFY_API_SECRET_PREVIOUS", "ENCRYPTION_KEYS", "SECRET_KEY")
     assert not [name for name in secrets if full_environment[name] in told_everything]
     assert TOKEN not in told_everything
+
+
+def test_a_second_wall_that_does_not_stand_is_said_with_who_has_to_do_what(told, running, database, database_url):
+    assert of(told("doctor")[1], "second wall") == {"ok": "Postgres itself keeps each merchant to their own shop."}
+    with database.begin() as db:  # as a migration leaves it where no role may be made
+        names_only = "SELECT set_config('data_sync.shop', domain, true)"
+        db.execute(
+            text(f"""CREATE OR REPLACE FUNCTION enter_shop(domain text) RETURNS void LANGUAGE sql
+                            AS $$ {names_only} $$""")
+        )
+    try:
+        status, answer = told("doctor")
+    finally:
+        migrate(database_url)
+
+    (fix,) = (finding["fix"] for finding in answer["findings"] if finding["check"] == "second wall")
+    assert status == FINDINGS
+    assert of(answer, "second wall").keys() == {"warning"}
+    assert "CREATE ROLE data_sync_tenant NOLOGIN; GRANT data_sync_tenant TO postgres; then `flask migrate`" in fix

@@ -1,10 +1,11 @@
 """No shop ever sees another's: every address of the app, asked by the wrong shop for the right shop's things."""
 
 import itertools
+from collections import Counter
 from datetime import UTC, datetime
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from adapters import inbox, issue_log, mirror_customers, runs
 from adapters.inbox import Arrival
@@ -115,6 +116,24 @@ def test_the_owner_finds_it_at_most_of_them(app, owned, ask):
         "api.show_activity",
         "api.customer_history",
     }
+
+
+def test_every_statement_of_a_merchants_request_is_sent_behind_the_second_wall(app, owned, ask):
+    """See adapters/wall.py. Only an install, which makes the shop, is done outside of it."""
+    entered = Counter()
+
+    def look(db, _cursor, statement, *_):
+        entered[db.get_execution_options().get("shop", f"no shop: {statement}")] += 1
+
+    engine = app.extensions["office"].db
+    event.listen(engine, "before_cursor_execute", look)
+    try:
+        answered = {endpoint for endpoint, method, address in addresses(app, owned) if ask(OWNER, method, address)}
+    finally:
+        event.remove(engine, "before_cursor_execute", look)
+
+    assert set(entered) == {OWNER}
+    assert entered[OWNER] > 2 * len(answered)
 
 
 # Addresses that only take orders.

@@ -81,6 +81,13 @@ def test_the_clock_must_have_done_something_lately(late, level):
 
 
 @pytest.mark.parametrize(
+    ("stands", "unprotected", "level"), [(True, [], OK), (True, ["products"], PROBLEM), (False, ["products"], WARNING)]
+)
+def test_the_second_wall_stands_or_is_said_not_to(stands, unprotected, level):
+    assert doctor.wall("tenant", "app", stands=stands, unprotected=unprotected).level == level
+
+
+@pytest.mark.parametrize(
     ("ours", "level"), [("2026-10", OK), ("2026-01", WARNING), ("2025-10", PROBLEM), ("unstable", WARNING)]
 )
 def test_a_version_has_its_time(ours, level):
