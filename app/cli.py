@@ -4,19 +4,21 @@ Exit status: 0 fine · 1 findings · 2 usage · 3 unreachable.
 """
 
 import sys
+from collections.abc import Mapping
 from typing import Any, ParamSpec, TypeVar
 
 import click
 from flask import Flask
 from flask.cli import AppGroup
+from sqlalchemy import Connection
 from werkzeug.security import generate_password_hash
 
-from adapters import attempts, database, failures, inbox, shops
+from adapters import attempts, audit, database, failures, inbox, shops
 from adapters.inbox import Filter
 from app import lookup
 from app.api import dump
 from app.cli_doctor import examine, secrets_group
-from app.cli_issues import issues_group
+from app.cli_issues import issues_group, operator
 from app.cli_keys import keys_group
 from app.cli_redact import redact
 from app.cli_replays import dismiss, replay, replays_group
@@ -101,12 +103,21 @@ def look_up(shop: str, query: str, feed: str | None, as_json: bool) -> None:
     """What does SparkLayer know about QUERY (a SKU, an id, an address, a name …)?"""
     found = known_shop(shop)
     answers = {}
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         for one in (feed,) if feed else lookup.FEEDS:
             answers[one] = lookup.look_up(db, office().vault, found.domain, one, query, found.rule.tag)
+        _note_lookup(db, found.domain, answers)
     best = _best(answers)
     show(best, as_json, lambda: _print_lookup(best))
     sys.exit(0 if best["results"] else FINDINGS)
+
+
+def _note_lookup(db: Connection, shop: str, answers: Mapping[str, Any]) -> None:
+    """Who was shown a person stands in the audit, for nobody keeps a terminal's log. The words might name somebody."""
+    people = answers.get("customers")
+    if people is not None and people["results"]:
+        target = f"{shop} customers by {people['read_as']}"
+        audit.note(db, operator(None), "customers looked up", count=len(people["results"]), target=target)
 
 
 def _best(answers: dict[str, Any]) -> Any:
@@ -136,8 +147,9 @@ def _print_lookup(answer: Any) -> None:
 def explain(shop: str, query: str, as_json: bool) -> None:
     """Why is QUERY here, or why not? A sentence for each step."""
     found = known_shop(shop)
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         answer = lookup.explain(db, office().vault, found.domain, query, found.rule.tag)
+        _note_lookup(db, found.domain, {told["feed"]: told for told in answer["feeds"]})
     show(answer, as_json, lambda: _print_explanation(answer))
     sys.exit(0 if any(feed["results"] for feed in answer["feeds"]) else FINDINGS)
 

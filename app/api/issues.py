@@ -1,7 +1,7 @@
 """What is wrong with records, one by one and by code."""
 
 import orjson
-from flask import Response
+from flask import Response, g
 
 from adapters import issue_log
 from app import lookup
@@ -22,6 +22,7 @@ def issues(asked: Asked) -> Response:
     with office().db.connect() as db:
         if feed == "customers" and "q" in asked:  # their names and addresses are sealed: only a lookup finds them
             people = lookup.look_up(db, office().vault, shop.domain, feed, asked["q"], shop.rule.tag)
+            lookup.note_lookup(shop.domain, feed, g.user, people)
             asked["records"] = [result["id"] for result in people["results"]]
         found = issue_log.listed(db, shop.domain, feed, most=PAGE + 1, **asked)
     page = found[:PAGE]

@@ -70,7 +70,10 @@ def _records(db: Connection, feed: str, words: str) -> list[int]:
         candidates = [c for c in read_product_query(words).candidates if c.field in ("product_id", "variant_id")]
     else:
         candidates = list(read_customer_query(words).candidates)
-    return [record for candidate in candidates for record in _matching(db, feed, candidate)]
+    found = [record for candidate in candidates for record in _matching(db, feed, candidate)]
+    if found and feed == "customers":
+        note_names(g.shop.domain, feed, g.user, len(found))
+    return found
 
 
 def _matching(db: Connection, feed: str, candidate: Candidate) -> list[int]:

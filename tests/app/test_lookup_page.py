@@ -292,6 +292,18 @@ def test_a_lookup_is_logged_without_its_words(make_customer, visit):
     assert "biller" not in str(logs)
 
 
+@pytest.mark.parametrize("path", ["/customers/issues?", "/customers/issues.csv?", "/api/v1/issues?feed=customers&"])
+def test_whoever_finds_a_customers_issues_by_an_address_is_logged_too(make_customer, visit, path):
+    make_customer()
+
+    with capture_logs() as logs:
+        visit(f"{path}q=jane%40biller.example")
+
+    lines = [line for line in logs if line["event"] == "lookup"]  # two of a page that names them as well
+    assert {(line["feed"], line["who"], line["found"]) for line in lines} == {("customers", "42", 1)}
+    assert "biller" not in str(logs)
+
+
 def test_whoever_asks_the_api_to_explain_is_logged_too(make_customer, visit):
     make_customer()
 

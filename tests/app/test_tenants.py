@@ -1,9 +1,10 @@
-"""No shop ever sees another's: every address of the app, asked by the wrong shop for the right shop's things."""
+"""No shop ever sees another's: every address and command, asked by the wrong shop for the right shop's things."""
 
 import itertools
 from collections import Counter
 from datetime import UTC, datetime
 
+import click
 import pytest
 from sqlalchemy import event, text
 
@@ -145,12 +146,16 @@ CHANGES_ONLY = {
 
 def leaks(answer, address=""):
     """Marks in what was answered, but for those that merely repeat the question."""
-    told = answer.get_data(as_text=True)
-    return [mark for mark in MARKS if mark in told and mark not in address]
+    return marks(answer.get_data(as_text=True), address)
 
 
-def test_what_a_stranger_orders_happens_to_nobody_else(app, owned, ask, database):
-    def of_owner():
+def marks(told, asked):
+    return [mark for mark in MARKS if mark in told and mark not in asked]
+
+
+@pytest.fixture
+def what_owner_has(database):
+    def count():
         with database.connect() as db:
             return {
                 table: db.execute(
@@ -159,14 +164,110 @@ def test_what_a_stranger_orders_happens_to_nobody_else(app, owned, ask, database
                 for table in ("deliveries", "runs", "products", "customers", "issues", "feeds")
             }
 
-    before = of_owner()
+    return count
+
+
+def test_what_a_stranger_orders_happens_to_nobody_else(app, owned, ask, what_owner_has):
+    before = what_owner_has()
     for _, method, address in addresses(app, owned):
         if method != "GET":
             ask(STRANGER, method, address)
-    assert of_owner() == before
+    assert what_owner_has() == before
 
 
 def test_without_a_token_every_address_is_closed(app, owned):
     client = app.test_client()
     answers = {(e, m): client.open(a, method=m).status_code for e, m, a in addresses(app, owned)}
     assert set(answers.values()) == {401}
+
+
+# Commands are the operator's, who may see every shop. Whoever names one is told of no other.
+OF_NO_SHOP = {
+    *("migrate", "retention", "shops list", "keys rotate", "secrets check", "ops hash-password"),
+    *("deliveries show", "runs confirm", "replays list", "replays show", "replays watch"),  # named by a number alone
+    *("replays cancel", "replays resume"),
+    *(f"issues {act}" for act in ("ack", "ignore", "reopen", "resolve", "show", "snooze")),  # failures, not a shop's
+}
+PLACES = {
+    "shop": [STRANGER],
+    "domain": [STRANGER],
+    "query": ASKED,
+    "feed": ["products", "customers"],
+}
+NEEDED = {  # what a command does not do without, or would wait for
+    "shops add": ("--token", "shpat_0"),
+    "redact": ("--customer", str(CUSTOMER)),
+    "deliveries dismiss": ("--reason", "none"),
+}
+
+
+def commands(group, path=()):
+    """(name, command) of everything that can be typed."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from commands(command, (*path, name))
+        else:
+            yield " ".join((*path, name)), command
+
+
+def typed(name, command, shop):
+    """What is typed to ask this command about a shop, in all the ways there are."""
+    parameters = {parameter.name: parameter for parameter in command.params}
+    places = [p.name for p in command.params if isinstance(p, click.Argument)]
+    missing = set(places) - set(PLACES)
+    assert not missing, f"a new kind of argument: say in PLACES what stands for {missing}"
+    known = PLACES | {"shop": [shop], "domain": [shop]}
+    named = () if {"shop", "domain"} & set(places) else ("--shop", shop)
+    for values in itertools.product(*(known[place] for place in places)):
+        for also in [(), ("--resource", str(PRODUCT))] if "resource" in parameters else [()]:
+            yield [*name.split(), *values, *named, *also, *NEEDED.get(name, ())]
+
+
+@pytest.fixture
+def told(app):
+    """told(*words) → everything that a command has said."""
+
+    def invoke(*words):
+        with app.app_context():  # as the command `flask` does
+            done = app.test_cli_runner().invoke(args=words)
+        assert done.exception is None or isinstance(done.exception, SystemExit), (words, done.exception)
+        return done.stdout + done.stderr
+
+    return invoke
+
+
+def test_each_command_is_about_a_shop_or_known_to_be_about_none(app):
+    about = {name for name, command in commands(app.cli) if {"shop", "domain"} & {p.name for p in command.params}}
+
+    assert about.isdisjoint(OF_NO_SHOP)
+    assert about | OF_NO_SHOP >= {name for name, _ in commands(app.cli)} - {"run", "shell", "routes"}  # Flask's own
+
+
+def test_no_command_tells_of_another_shop_than_the_named_one_or_changes_it(app, owned, told, what_owner_has):
+    def told_of_owner(shop):
+        return {
+            name
+            for name, command in commands(app.cli)
+            if {"shop", "domain"} & {p.name for p in command.params}
+            for words in typed(name, command, shop)
+            for as_json in ([], ["--json"])
+            if marks(told(*words, *as_json), " ".join(words))
+        }
+
+    before = what_owner_has()
+    assert told_of_owner(STRANGER) == set()
+    assert what_owner_has() == before
+    assert told_of_owner(OWNER) >= {"lookup", "explain", "gaps", "runs list", "deliveries list"}
+
+
+def test_whoever_is_shown_a_person_at_a_terminal_is_in_the_audit_without_the_words(owned, told, database):
+    for words in (("lookup", "ada@biller.example"), ("explain", "Byron"), ("lookup", "MARK-1"), ("lookup", "nobody")):
+        told(words[0], OWNER, words[1])
+
+    with database.connect() as db:
+        rows = db.execute(text("SELECT who, act, count, target FROM audit ORDER BY id")).all()
+    assert [(row.act, row.count, row.target.partition(" ")[2]) for row in rows] == [
+        ("customers looked up", 1, "customers by email"),
+        ("customers looked up", 1, "customers by name"),
+    ]
+    assert all(row.who.startswith("cli:") for row in rows)
