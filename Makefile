@@ -9,7 +9,7 @@ help:
 	@echo "make gameday    rehearse an outage, a rotated secret, poison, and a bug with its replay (ONCE=1: without a terminal)"
 	@echo "make test       every test but the long ones          make test-long   those"
 	@echo "make check      style, types, import directions       make bench       figures"
-	@echo "make lock       requirements*.lock anew, with the hash of every file    make audit   known flaws of what is locked"
+	@echo "make lock       requirements*.lock anew, with the hash of every file    make audit   known flaws, or it fails"
 	@echo "make up         the app's processes, with DATABASE_URL, REDIS_URL and the rest of the environment"
 	@echo "make clean      remove whatever these have made"
 
@@ -33,16 +33,17 @@ check: tools
 	@$(IN)mypy --no-error-summary
 	@$(IN)lint-imports
 	@$(IN)bandit --quiet --configfile pyproject.toml --recursive settings.py supervise.py domain schemas adapters app workers
-	@echo "Style, types and import directions are fine."
+	@$(IN)python -m pytest -q --no-header --no-summary tests/security/test_lock.py >/dev/null || $(IN)python -m pytest tests/security/test_lock.py
+	@$(IN)python .ci/audit.py
+	@echo "Style, types, import directions and locks are fine."
 
-# Both ask an index, so neither belongs to `check`, which works without a network.
+# Fails as well where no advisories can be reached; `check` only says so then.
 audit: tools
-	@test -x .run/audit/bin/pip-audit || { $(PYTHON) -m venv .run/audit && .run/audit/bin/pip install -qq pip-audit==2.10.1; }
-	@.run/audit/bin/pip-audit --require-hashes --disable-pip --requirement requirements.lock
+	@$(IN)python .ci/audit.py --must-ask
 
 lock: tools
 	@test -x .run/lock/bin/uv || { $(PYTHON) -m venv .run/lock && .run/lock/bin/pip install -qq uv==0.13.9; }
-	@for name in requirements requirements-dev; do .run/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
+	@for name in requirements requirements-dev .ci/audit; do .run/lock/bin/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-header --no-annotate $$name.txt --output-file $$name.lock; done
 
 bench: tools
