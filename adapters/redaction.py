@@ -1,14 +1,23 @@
 """What is held of a person or of a shop, and the receipts of what was erased."""
 
-from datetime import datetime
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Connection, text
 
 from adapters import inbox
 from adapters.inbox import Arrival
+from domain.topics import COMPLIANCE, ROUTES
 
-OF_SHOP = ("products", "variants", "customers", "issues", "deliveries")
+TOPICS = sorted(topic for topic, route in ROUTES.items() if route.act in COMPLIANCE)
+
+# Every table that has a shop, but for `shops` itself and for the receipts, which say that the rest is gone.
+OF_SHOP = (
+    *("products", "variants", "customers", "issues", "deliveries", "runs", "feeds", "gaps", "notices"),
+    *("activity", "heard", "feed_watch", "health"),
+)
+DONE_WITHIN = timedelta(days=30)  # https://shopify.dev/docs/apps/build/compliance/privacy-law-compliance
 
 
 def held_of_customer(db: Connection, shop: str, customer: int) -> dict[str, int]:
@@ -55,3 +64,31 @@ def receipt(db: Connection, shop: str, customer: int | None, since: datetime) ->
     """)
     row = db.execute(statement, {"shop": shop, "customer": customer, "since": since}).mappings().one_or_none()
     return dict(row) if row is not None else None
+
+
+@dataclass(frozen=True, slots=True)
+class Undone:
+    """A request of Shopify's, or of an operator's, about a person's or a shop's data that has no receipt yet."""
+
+    delivery: int
+    shop: str
+    asked_at: datetime
+
+    @property
+    def until(self) -> datetime:
+        """When Shopify wants it done. It takes seconds, unless something is wrong."""
+        return self.asked_at + DONE_WITHIN
+
+
+_UNDONE = text("""
+    SELECT id, shop, triggered_at FROM deliveries WHERE state = 'waiting' AND topic = ANY(:topics)
+    UNION ALL
+    SELECT id, shop, triggered_at FROM deliveries WHERE outcome = 'dead' AND topic = ANY(:topics)
+    ORDER BY triggered_at, id
+""")
+
+
+def undone(db: Connection, shop: str | None = None) -> list[Undone]:
+    """What waits or is dead, the most urgent first."""
+    rows = db.execute(_UNDONE, {"topics": TOPICS})
+    return [Undone(row.id, row.shop, row.triggered_at) for row in rows if shop in (None, row.shop)]

@@ -91,7 +91,8 @@ def _wait_for(run_id: int, *, quiet: bool) -> Any:
         with office().db.connect() as db:
             row = runs.find(db, run_id)
             waiting = runs.count_waiting(db, run_id)
-        assert row is not None  # a run is never deleted
+        if row is None:
+            raise click.ClickException("The shop was erased meanwhile, and its runs with it.")
         if row["state"] != "running" and not waiting:
             return row
         saying = f"run {run_id}: {row['seen']:,} of {row['expected'] or '?'} read, {waiting:,} waiting to be applied"

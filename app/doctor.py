@@ -8,7 +8,20 @@ import redis
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from adapters import access, database, fetch, ground, sealed, shops, signatures, stock, subscriptions, wall, workforce
+from adapters import (
+    access,
+    database,
+    fetch,
+    ground,
+    redaction,
+    sealed,
+    shops,
+    signatures,
+    stock,
+    subscriptions,
+    wall,
+    workforce,
+)
 from adapters.bell import LANES
 from adapters.shops import Shop
 from adapters.vault import WrongKeys
@@ -81,11 +94,14 @@ def _work(desk: Office, shop: Shop | None, workers: dict[str, int] | None) -> li
         late = ground.clock_is_late(db, OFTEN)
         held = ground.held_runs(db, shop.domain if shop else None)
         opened = sealed.opened_by(db, desk.settings.encryption_keys)
+        undone = redaction.undone(db, shop.domain if shop else None)
         user, unprotected = ground.user(db), wall.unprotected(db)
     with database.of_shop(desk.db, "").connect() as db:
         stands = wall.is_put_on(db)
     found = [doctor.timetable(late), doctor.dead(int(dead)), *(doctor.held(*one) for one in held)]
     found.append(doctor.keys(opened.unreadable, opened.sampled))
+    asked = [(one.delivery, one.shop, one.asked_at, one.until) for one in undone]
+    found += doctor.requests(asked, datetime.now(UTC))
     found.append(doctor.wall(wall.ROLE, user, stands=stands, unprotected=unprotected))
     for lane in LANES:
         waiting, oldest = levels[stock.WAITING.name, (lane,)], levels[stock.OLDEST.name, (lane,)]

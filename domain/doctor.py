@@ -153,6 +153,26 @@ def dead(count: int) -> Finding:
     return Finding("dead", OK, "No delivery is dead.")
 
 
+LATE = timedelta(minutes=15)
+
+
+def requests(undone: Sequence[tuple[int, str, datetime, datetime]], now: datetime) -> list[Finding]:
+    """`undone`: (delivery, shop, asked for at, to be done until) of each request about somebody's data."""
+    late = [one for one in undone if now - one[2] > LATE]
+    found = [
+        Finding(
+            "requests",
+            PROBLEM,
+            f"Delivery {delivery} of {asked_at:%Y-%m-%d} asks about a person's data and is not done. Shopify wants it"
+            f" done until {until:%Y-%m-%d}.",
+            f"See why: flask deliveries show {delivery}. When that is cured: flask deliveries replay --id {delivery}.",
+            shop,
+        )
+        for delivery, shop, asked_at, until in late
+    ]
+    return found or [Finding("requests", OK, "Every request about a person's data was done.")]
+
+
 def keys(unreadable: int, sampled: int) -> Finding:
     if unreadable:
         fix = "Put back into ENCRYPTION_KEYS the key that they were sealed with."

@@ -6,7 +6,7 @@ from datetime import timedelta
 import orjson
 from sqlalchemy import Connection, text
 
-from adapters import database, email_clashes, health, inbox, mirror_customers, shops
+from adapters import database, email_clashes, health, inbox, mirror_customers, redaction, shops
 from domain.deliveries import Outcome, Verdict, Waiting
 from domain.topics import Act
 
@@ -92,7 +92,7 @@ def _redact_shop(db: Connection, domain: str, delivery: Waiting) -> Verdict:
         return Verdict(Outcome.SUPERSEDED, "the shop has been installed again since the uninstall that this speaks of")
     for feed in ("products", "customers"):
         database.sole_writer(db, domain, feed)
-    counts = {table: _erase(db, table, domain) for table in ("products", "variants", "customers", "issues")}
+    counts = {table: _erase(db, table, domain) for table in redaction.OF_SHOP if table != "deliveries"}
     statement = text("DELETE FROM deliveries WHERE shop = :shop AND id <> :id AND topic <> ALL(:kept)")
     kept = ["shop/redact", "customers/redact", "customers/data_request"]
     counts["deliveries"] = db.execute(statement, {"shop": domain, "id": delivery.id, "kept": kept}).rowcount

@@ -51,7 +51,7 @@ def refresh(feed: str) -> Response:
     with desk.db.begin() as db:
         run, is_new = runs.start(db, the_shop().domain, feed_called(feed), "refresh", complete=True, who=g.user)
         row = runs.find(db, run.id)
-    assert row is not None  # a run is never deleted
+    assert row is not None  # it was there a moment ago, in this transaction
     if not is_new:
         return problem(409, "Already running", f"Run {run.id} of this feed is going already.", run=feeds.run(row))
     with suppress(redis.RedisError):  # the clock wakes a worker otherwise

@@ -80,6 +80,17 @@ def test_the_clock_must_have_done_something_lately(late, level):
     assert doctor.timetable(late).level == level
 
 
+def test_a_request_about_a_persons_data_that_is_not_done_is_said_with_its_deadline():
+    def of(minutes):
+        asked_at = NOW - timedelta(minutes=minutes)
+        return doctor.requests([(7, SHOP, asked_at, asked_at + timedelta(days=30))], NOW)
+
+    assert amiss(of(minutes=14)) == set() == amiss(doctor.requests([], NOW))
+    (finding,) = of(minutes=16)
+    assert (finding.level, finding.shop) == (PROBLEM, SHOP)
+    assert f"until {NOW - timedelta(minutes=16) + timedelta(days=30):%Y-%m-%d}" in finding.sentence
+
+
 @pytest.mark.parametrize(
     ("stands", "unprotected", "level"), [(True, [], OK), (True, ["products"], PROBLEM), (False, ["products"], WARNING)]
 )

@@ -217,7 +217,32 @@ def test_a_shops_redaction_erases_all_of_it_and_of_no_other(stocked, other):
     assert stocked.rows("SELECT domain FROM shops") == [{"domain": other.shop}]
     assert [row["topic"] for row in stocked.rows("SELECT topic FROM deliveries WHERE shop = :shop")] == ["shop/redact"]
     assert receipts(stocked)[0]["counts"]["products"] == 1
+    assert other.rows("SELECT 1 FROM products WHERE shop = :shop") != []
     assert other.product(1).core.title == "Mug"
+
+
+def test_a_shops_redaction_leaves_it_in_no_table_and_its_receipt_counts_each(stocked):
+    with_shop = stocked.rows("""SELECT table_name FROM information_schema.columns
+                                WHERE table_schema = 'public' AND column_name = 'shop'""")
+    tables = {row["table_name"] for row in with_shop} - {"receipts", "deliveries"}  # those of its own kind stay
+    for row in (
+        "runs (shop, feed, trigger, complete, who) VALUES (:shop, 'products', 'refresh', true, '42')",
+        "feeds (shop, feed) VALUES (:shop, 'products'), (:shop, 'customers')",
+        "notices (shop, channel, told) VALUES (:shop, 'mail', '{}')",
+        "heard (shop, feed, hour, deliveries, last_at) VALUES (:shop, 'products', now(), 1, now())",
+        "activity (shop, feed, hour) VALUES (:shop, 'products', now())",
+        "gaps (shop, feed, resource_id, cause, run) VALUES (:shop, 'products', 1, 'late', 1)",
+    ):
+        stocked.execute(f"INSERT INTO {row} ON CONFLICT DO NOTHING")
+    stocked.change("uninstall")
+    stocked.turn()
+    stocked.send("shop/redact", {"shop_id": 1, "shop_domain": stocked.shop})
+    stocked.turn()
+
+    counts = receipts(stocked)[0]["counts"]
+    assert [table for table in tables if stocked.rows(f"SELECT 1 FROM {table} WHERE shop = :shop")] == []
+    assert set(counts) == tables | {"deliveries", "shops"}
+    assert [counts[table] for table in ("runs", "feeds", "notices", "heard", "activity", "gaps")] == [1, 2, 1, 1, 1, 1]
 
 
 def test_a_lasting_token_is_no_proof_against_a_redaction(stocked):
