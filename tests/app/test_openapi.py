@@ -108,6 +108,7 @@ CHECKS = [
 ]
 
 
+@pytest.mark.timeout(300)  # some thousand calls beside other tests
 @pytest.mark.parametrize("mode", GenerationMode)
 def test_the_api_keeps_to_its_description(seeded, redis, session_token, mode):
     token = session_token(SHOP, exp=int(time.time()) + 3_600)

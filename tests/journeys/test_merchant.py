@@ -159,7 +159,7 @@ def test_the_pages_work_where_cookies_do_not(store, web, workers, open_browser, 
     expect(page.get_by_role("heading", name="Product sync")).to_be_visible()
     expect(page).not_to_have_url(re.compile("id_token"))
 
-    until(lambda: journey.value("SELECT count(*) FROM runs WHERE state = 'finished'") >= 2)
+    until(lambda: journey.value("SELECT count(*) FROM runs WHERE state = 'finished'") >= 2, seconds=100)
     page.get_by_role("link", name="Customer sync").first.click()
     expect(page.get_by_role("heading", name="Customer sync")).to_be_visible()
     page.get_by_role("searchbox").fill("ada@biller.example")
@@ -187,7 +187,7 @@ def test_every_page_is_for_everybody(store, web, workers, open_browser, until, j
     width, scheme = wanted
     page = open_browser(viewport={"width": width, "height": 800}, color_scheme=scheme)
     page.goto(f"{store.url}/{SHOP}/admin/apps/data-sync?plain=1")
-    until(lambda: journey.value("SELECT count(*) FROM runs WHERE state = 'finished'") >= 2)
+    until(lambda: journey.value("SELECT count(*) FROM runs WHERE state = 'finished'") >= 2, seconds=100)
     flaws = {}
     for path in PAGES:
         page.goto(web + path)
@@ -219,7 +219,7 @@ def save_nonsense(page):
 
 def resync(page):
     page.get_by_role("button", name="Resync this one").click()
-    expect(page.get_by_text("Read from Shopify again")).to_be_visible(timeout=30_000)
+    expect(page.get_by_text("Read from Shopify again").first).to_be_visible(timeout=30_000)
 
 
 ACTS = {"/explain?q=MUG-1": check_shopify, "/settings": save_nonsense, "/products/lookup?q=MUG-2": resync}
