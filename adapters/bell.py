@@ -42,9 +42,10 @@ end
 return false
 """
 
-# Give the lease back only if it is still ours; it may have expired and be somebody else's by now.
+# Give the lease back only if it is still ours; it may have expired and be somebody else's by now. A shop that is to rest
+# keeps it for that long: whoever rings meanwhile cannot end the rest.
 _GIVE_BACK = """
-if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('DEL', KEYS[1]) end
+if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 """
 
 
@@ -89,9 +90,9 @@ class Bell:
         shop = self._take(keys=[_mail(lane), _lease(lane, "")], args=[time.time(), holder, LEASE_SECONDS])
         return Turn(shop.decode(), holder) if shop else None
 
-    def give_back(self, lane: str, turn: Turn) -> None:
-        """The turn is over; whoever rang meanwhile is next in line again."""
-        self._give_back(keys=[_lease(lane, turn.shop)], args=[turn.holder])
+    def give_back(self, lane: str, turn: Turn, rest: float = 0.0) -> None:
+        """The turn is over, and after so many seconds of rest whoever rang meanwhile is in line again."""
+        self._give_back(keys=[_lease(lane, turn.shop)], args=[turn.holder, int(rest * 1000)])
 
     def has_due_mail(self, lane: str) -> bool:
         """Whether some shop is due now, served or not."""

@@ -114,19 +114,26 @@ def count_copies(db: Connection, keys: Sequence[tuple[str, str]]) -> None:
     db.execute(_COUNT_COPIES, {"shops": [shop for shop, _ in keys], "webhook_ids": [wid for _, wid in keys]})
 
 
-_PEEK = text("""
+_PEEK = """
     SELECT id, topic, feed, resource_id, source, attempts, changed_at, triggered_at, received_at, body_bytes, run,
            replay, coalesce((SELECT refreshed FROM replays WHERE replays.id = deliveries.replay), false) AS refreshed
     FROM deliveries
     WHERE lane = :lane AND shop = :shop AND state = 'waiting' AND next_attempt_at <= now()
-    ORDER BY next_attempt_at, id
+    ORDER BY {order}
     LIMIT :most
-""")
+"""
+_PEEK_FIRST = text(_PEEK.format(order="next_attempt_at, id"))
+_PEEK_LATEST = text(_PEEK.format(order="next_attempt_at DESC, id DESC"))
 
 
 def peek(db: Connection, lane: str, shop: str, most: int) -> list[Waiting]:
     """What is due of a shop, longest due first, without bodies: most of them will turn out to be overtaken."""
-    return [Waiting(**row) for row in db.execute(_PEEK, {"lane": lane, "shop": shop, "most": most}).mappings()]
+    return [Waiting(**row) for row in db.execute(_PEEK_FIRST, {"lane": lane, "shop": shop, "most": most}).mappings()]
+
+
+def peek_latest(db: Connection, lane: str, shop: str, most: int) -> list[Waiting]:
+    """The same from the other end."""
+    return [Waiting(**row) for row in db.execute(_PEEK_LATEST, {"lane": lane, "shop": shop, "most": most}).mappings()]
 
 
 _BODIES = text("SELECT id, body FROM deliveries WHERE id = ANY(:ids)").bindparams(

@@ -133,6 +133,23 @@ def next_pause(attempts: int, chance: float) -> float:
     return pause * (0.5 + chance / 2)
 
 
+LONGEST_REST = 4.0
+
+
+def rest_after(verdicts: Mapping[int, Verdict]) -> float:
+    """Seconds that a shop is left to gather mail after such a turn.
+
+    Who changes the same hundred products all day would have each of them written at every turn. Where much of a turn
+    was overtaken within it, more of the same is on its way: a hundredth of a second for each. Late copies of what is
+    known already are no reason to wait.
+    """
+    counts = count_outcomes(verdicts)
+    overtaken = counts.get(Outcome.SUPERSEDED, 0)
+    if Outcome.APPLIED not in counts or 4 * overtaken < len(verdicts):
+        return 0.0
+    return min(LONGEST_REST, overtaken / 100)
+
+
 def has_waited_enough(delivery: Waiting, now: datetime) -> bool:
     """After two days a delivery that still cannot be served is given up: dead, with its last error."""
     return now - delivery.received_at > PATIENCE

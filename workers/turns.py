@@ -18,10 +18,20 @@ from adapters import inbox, shops, telemetry
 from adapters.breakage import sqlstate, where_it_broke
 from adapters.figures import FRESHNESS, OUTCOMES, TURN_SIZES, TURNS
 from adapters.shops import Shop
-from domain.deliveries import Fold, Outcome, Verdict, Waiting, count_outcomes, fold, has_waited_enough, next_pause
+from domain.deliveries import (
+    Fold,
+    Outcome,
+    Verdict,
+    Waiting,
+    count_outcomes,
+    fold,
+    has_waited_enough,
+    next_pause,
+    rest_after,
+)
 from domain.failures import TokenDead, Transient
 from domain.topics import COMPLIANCE, Act
-from workers import customer_turn, product_turn, product_writing, replays, runs, shop_turn
+from workers import customer_turn, product_turn, product_writing, replays, runs, shop_turn, storms
 from workers.gathering import Gathered, is_away, is_the_worlds_fault
 from workers.workshop import Workshop, workshop
 
@@ -48,8 +58,8 @@ def serve(lane: str) -> None:
     while not stopping.is_set() and time.monotonic() < until:
         turn = shop.bell.take(lane, shop.holder)
         if turn is not None:
-            serve_shop(shop, lane, turn.shop)
-            shop.bell.give_back(lane, turn)
+            rest = serve_shop(shop, lane, turn.shop)
+            shop.bell.give_back(lane, turn, rest)
         # A turn, then a step: a long backlog does not keep runs waiting, nor a large run the mail.
         stepped = lane == "bulk" and (runs.step(shop) | replays.step(shop))
         if turn is not None or stepped:
@@ -63,12 +73,17 @@ def serve(lane: str) -> None:
         shop.bell.wake(lane)
 
 
-def serve_shop(workshop: Workshop, lane: str, domain: str) -> None:
-    """One turn, whatever happens in it: the shop is put back for when its next delivery is due."""
+def serve_shop(workshop: Workshop, lane: str, domain: str) -> float:
+    """One turn, whatever happens in it: the shop is put back for when its next delivery is due.
+
+    For how many seconds it is to be left alone, whoever rings, comes back.
+    """
     due: float | None = time.time() + STUMBLE_SECONDS
+    rest = 0.0
     try:
         with structlog.contextvars.bound_contextvars(shop=domain, lane=lane):
             decided = take_turn(workshop, lane, domain)
+        rest = rest_after(decided) if lane == "live" else 0.0
         with workshop.db.connect() as db:
             due = inbox.next_due(db, lane, domain)
         if due is not None and not decided:
@@ -88,6 +103,7 @@ def serve_shop(workshop: Workshop, lane: str, domain: str) -> None:
     if due is not None:
         # To the end of the line: by the age of its mail, a shop with a long backlog would be next until it has none.
         workshop.bell.ring(lane, {domain: max(due, time.time())})
+    return rest
 
 
 def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
@@ -97,6 +113,9 @@ def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
         now = workshop.clock.read(db)
         shop = shops.find(db, workshop.vault, domain)
         waiting = inbox.peek(db, lane, domain, MOST)
+    overtaken: dict[int, Verdict] = {}
+    if lane == "live" and shop is not None and shop.is_active and storms.is_one(waiting, MOST):
+        waiting, overtaken = storms.calm(workshop, lane, domain, MOST)
     verdicts = _decide_about_shop(workshop, domain, [d for d in waiting if d.act in SHOP_ACTS])
     about_records = [d for d in waiting if d.act not in SHOP_ACTS]
     if any(v.outcome is Outcome.APPLIED for v in verdicts.values()):
@@ -109,7 +128,7 @@ def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
     _note(workshop, lane, time.monotonic() - started, waiting, verdicts)
     if waiting:
         log.info("turn_taken", deliveries=len(waiting), **count_outcomes(verdicts))
-    return verdicts
+    return overtaken | verdicts
 
 
 def _note(

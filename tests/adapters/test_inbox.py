@@ -17,7 +17,8 @@ NOW = datetime(2026, 11, 23, 10, tzinfo=UTC)
 
 def arrival(webhook_id, **changes):
     usual = {"shop": SHOP, "topic": "products/update", "feed": "products", "resource_id": 1, "body": b'{"id":1}'}
-    return Arrival(webhook_id=webhook_id, triggered_at=NOW, received_at=NOW, **usual | changes)
+    times = {"triggered_at": NOW, "received_at": NOW}
+    return Arrival(webhook_id=webhook_id, **usual | times | changes)
 
 
 @pytest.fixture
