@@ -42,8 +42,8 @@ end
 return false
 """
 
-# Give the lease back only if it is still ours; it may have expired and be somebody else's by now. A shop that is to rest
-# keeps it for that long: whoever rings meanwhile cannot end the rest.
+# Give the lease back only if it is still ours; it may have expired and be somebody else's by now. A shop that is to
+# rest keeps it for that long: whoever rings meanwhile cannot end the rest.
 _GIVE_BACK = """
 if redis.call('GET', KEYS[1]) == ARGV[1] then redis.call('PEXPIRE', KEYS[1], ARGV[2]) end
 """
