@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 HERE = ROOT / ".run" / "atheris"
-SECONDS = 120
+SECONDS = 60
 CORPORA = {"bodies": ("products_update*.json", "products_delete*.json"), "nodes": ("*_node*.json",)}
 RAN = re.compile(r"^stat::number_of_executed_units:\s*(\d+)$", re.MULTILINE)
 COVERED = re.compile(r"cov: (\d+)")
