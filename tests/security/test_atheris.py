@@ -1,16 +1,18 @@
 """The translators under atheris, a coverage-guided fuzzer, beside the portable search of test_coverage_guided.py."""
 
+import hashlib
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-HERE = ROOT / ".run" / "atheris"
+RUN = ROOT / ".run"
 SECONDS = 60
 CORPORA = {"bodies": ("products_update*.json", "products_delete*.json"), "nodes": ("*_node*.json",)}
 RAN = re.compile(r"^stat::number_of_executed_units:\s*(\d+)$", re.MULTILINE)
@@ -20,19 +22,24 @@ COVERED = re.compile(r"cov: (\d+)")
 @pytest.fixture(scope="module")
 def atheris():
     """The folder that atheris lies in, apart from all that the product has. Skips where there is no wheel of it."""
-    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet", "--upgrade"]
     lock = ROOT / "tests" / "security" / "atheris.lock"
-    shutil.rmtree(HERE, ignore_errors=True)
-    done = subprocess.run(
-        [*pip, "--require-hashes", "--only-binary", ":all:", "--target", HERE, "--requirement", lock],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    place = RUN / f"atheris-{sys.implementation.cache_tag}-{hashlib.sha256(lock.read_bytes()).hexdigest()[:8]}"
+    if place.exists():
+        return place
+    RUN.mkdir(exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix="atheris-", dir=RUN))
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "install", "--quiet"]
+    which = ["--require-hashes", "--only-binary", ":all:", "--target", fresh, "--requirement", lock]
+    done = subprocess.run([*pip, *which], capture_output=True, text=True, check=False)
     if done.returncode:
+        shutil.rmtree(fresh)
         said = [line for line in done.stderr.splitlines() if line.startswith("ERROR")] or ["pip failed"]
         pytest.skip(f"atheris cannot be installed for {sys.version.split()[0]} on {sys.platform} here: {said[-1]}")
-    return HERE
+    try:
+        fresh.rename(place)  # whole or not at all: tests may run twice at once
+    except OSError:
+        shutil.rmtree(fresh)
+    return place
 
 
 @pytest.mark.long
@@ -46,7 +53,7 @@ def test_the_translators_read_whatever_atheris_comes_upon(target, atheris, reque
             shutil.copy(payload, corpus)
     command = [sys.executable, ROOT / "tests" / "security" / "fuzz_translators.py", target, corpus]
     bounds = [f"-max_total_time={SECONDS}", "-max_len=16384", f"-seed={request.config.getoption('fuzz_seed')}"]
-    found = HERE / f"{target}-"
+    found = RUN / f"atheris-{target}-"
     done = subprocess.run(
         [*command, *bounds, "-print_final_stats=1", "-timeout=30", f"-artifact_prefix={found}"],
         env=os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), str(atheris)])},
