@@ -10,7 +10,8 @@ from typing import Any
 class Filter:
     """Which deliveries. The same words on every screen and in every command, and one scope for list, count and act.
 
-    `copies` and `attempts` are at least so many; `id_from` and `id_upto` are both included.
+    `since` and `until` are about when it was received, `closed_…` about when it was decided. `version`: the code that
+    an attempt failed in. `copies` and `attempts` are at least so many; `id_from` and `id_upto` are both included.
     """
 
     shop: str | None = None
@@ -19,6 +20,9 @@ class Filter:
     error: str | None = None
     since: datetime | None = None
     until: datetime | None = None
+    closed_since: datetime | None = None
+    closed_until: datetime | None = None
+    version: str | None = None
     resource: int | None = None
     id: int | None = None
     id_from: int | None = None
@@ -38,11 +42,12 @@ class Filter:
 
     @classmethod
     def read(cls, words: Mapping[str, Any]) -> "Filter":
-        times = {name: datetime.fromisoformat(words[name]) for name in ("since", "until") if name in words}
+        times = {name: datetime.fromisoformat(words[name]) for name in _TIMES if name in words}
         ids = {"ids": tuple(words["ids"])} if "ids" in words else {}
         return cls(**{**words, **times, **ids})
 
 
+_TIMES = ("since", "until", "closed_since", "closed_until")
 _CONDITIONS = {
     "shop": "shop = :shop",
     "topic": "topic = :topic",
@@ -50,6 +55,9 @@ _CONDITIONS = {
     "error": "position(lower(:error) in lower(reason)) > 0",
     "since": "received_at >= :since",
     "until": "received_at < :until",
+    "closed_since": "closed_at >= :closed_since",
+    "closed_until": "closed_at < :closed_until",
+    "version": "EXISTS (SELECT 1 FROM attempts a WHERE a.delivery = deliveries.id AND a.version = :version)",
     "resource": "resource_id = :resource",
     "id": "id = :id",
     "id_from": "id >= :id_from",

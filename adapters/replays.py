@@ -177,10 +177,11 @@ def wait(db: Connection, replay: Replay, seconds: float) -> None:
 
 # Ends. What is open stays open and is decided: only what has not been opened yet is kept from it.
 
-_END = text("""
+_TO_GO = "CASE WHEN place >= upto THEN 0 ELSE greatest(total - opened - passed_over, 0) END"
+_END = text(f"""
     UPDATE replays SET state = :state, reason = :reason, finished_at = now(), outcomes = CAST(:outcomes AS jsonb)
-    WHERE id = :id AND state = 'running' RETURNING name
-""").bindparams(bindparam("reason", type_=Text), bindparam("outcomes", type_=Text))
+    WHERE id = :id AND state = 'running' RETURNING chosen, {_TO_GO} AS to_go
+""").bindparams(bindparam("reason", type_=Text), bindparam("outcomes", type_=Text))  # noqa: S608 — names of ours
 
 
 def finish(db: Connection, replay: Replay) -> None:
@@ -193,19 +194,26 @@ def stop(db: Connection, replay_id: int, reason: str) -> None:
     """It stops itself, and says why."""
     row = db.execute(_END, {"id": replay_id, "state": "stopped", "reason": reason, "outcomes": None}).one_or_none()
     if row is not None:
-        audit.note(db, "replay", "replay stopped", why=reason, target=f"replay {replay_id}")
+        _note(db, "replay", "replay stopped", reason, replay_id, row)
 
 
-def cancel(db: Connection, replay_id: int, who: str) -> bool:
+def cancel(db: Connection, replay_id: int, who: str, why: str | None = None) -> bool:
     """Nothing more is opened from here on; False if it is not running."""
-    about = {"id": replay_id, "state": "cancelled", "reason": f"cancelled by {who}", "outcomes": None}
-    cancelled = db.execute(_END, about).one_or_none() is not None
-    if cancelled:
-        audit.note(db, who, "replay cancelled", target=f"replay {replay_id}")
-    return cancelled
+    reason = f"cancelled by {who}" + (f": {why}" if why else "")
+    about = {"id": replay_id, "state": "cancelled", "reason": reason, "outcomes": None}
+    cancelled = db.execute(_END, about).one_or_none()
+    if cancelled is not None:
+        _note(db, who, "replay cancelled", why, replay_id, cancelled)
+    return cancelled is not None
 
 
-_RESUME = text("""
+def _note(db: Connection, who: str, act: str, why: str | None, replay_id: int, about: Any) -> None:
+    """With the filter, and how many it had not opened yet."""
+    chosen = Filter.read(about.chosen)
+    audit.note(db, who, act, why=why, chosen=chosen, count=about.to_go, target=f"replay {replay_id}")
+
+
+_RESUME = text(f"""
     UPDATE replays SET state = 'running', reason = NULL, finished_at = NULL, next_step_at = now(),
            forgiven_closed = opened - came.waiting, forgiven_dead = came.dead
     FROM (SELECT count(*) FILTER (WHERE outcome IS NULL) AS waiting, count(*) FILTER (WHERE outcome = 'dead') AS dead
@@ -213,33 +221,33 @@ _RESUME = text("""
     WHERE id = :id AND state IN ('cancelled', 'stopped')
       AND NOT EXISTS (SELECT 1 FROM replays other
                       WHERE other.state = 'running' AND other.place < other.upto AND other.chosen = replays.chosen)
-    RETURNING id
-""")
+    RETURNING chosen, {_TO_GO} AS to_go
+""")  # noqa: S608 — names of our own columns
 
 
-def resume(db: Connection, replay_id: int, who: str) -> bool:
+def resume(db: Connection, replay_id: int, who: str, why: str | None = None) -> bool:
     """Go on where it ended, and forgive what has failed so far.
 
     False if it was neither cancelled nor stopped, or if another replay of the same filter is opening now.
     """
-    resumed = db.execute(_RESUME, {"id": replay_id}).one_or_none() is not None
-    if resumed:
-        audit.note(db, who, "replay resumed", target=f"replay {replay_id}")
-    return resumed
+    resumed = db.execute(_RESUME, {"id": replay_id}).one_or_none()
+    if resumed is not None:
+        _note(db, who, "replay resumed", why, replay_id, resumed)
+    return resumed is not None
 
 
 # Looking.
 
-_SHOWN = text("""
+_SHOWN = text(f"""
     SELECT id, name, who, why, chosen AS filter, CASE WHEN refreshed THEN 'refreshed' ELSE 'as_sent' END AS mode,
            state, reason, total, opened, passed_over,
-           CASE WHEN place >= upto THEN 0 ELSE greatest(total - opened - passed_over, 0) END AS to_go,
+           {_TO_GO} AS to_go,
            outcomes, started_at, finished_at
     FROM replays
     WHERE (CAST(:only AS bigint) IS NULL OR id = :only) AND (CAST(:state AS text) IS NULL OR state = :state)
       AND (CAST(:before AS bigint) IS NULL OR id < :before)
     ORDER BY id DESC LIMIT :most
-""")
+""")  # noqa: S608 — names of our own columns
 
 
 def find(db: Connection, replay_id: int) -> dict[str, Any] | None:

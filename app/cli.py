@@ -18,14 +18,14 @@ from adapters.inbox import Filter
 from app import lookup
 from app.api import dump
 from app.cli_doctor import examine, secrets_group
-from app.cli_issues import issues_group, operator
+from app.cli_issues import issues_group
 from app.cli_keys import keys_group
 from app.cli_redact import redact
 from app.cli_replays import dismiss, replay, replays_group
 from app.cli_retention import retention
 from app.cli_runs import feeds_group, gaps, runs_group
 from app.cli_subscriptions import subscriptions_group
-from app.command import AS_JSON, FINDINGS, cell, known_shop, reaching, show, table
+from app.command import AS_JSON, FINDINGS, cell, known_shop, operator, reaching, show, table, tell
 from app.filters import filters, read_filter
 from app.installing import installed
 from app.office import office
@@ -77,6 +77,8 @@ def add_shop(domain: str, token: str, as_json: bool) -> None:
     if not SHOP.fullmatch(domain):
         raise click.UsageError("DOMAIN is the shop's myshopify.com domain, for example acme.myshopify.com.")
     installed(office(), domain, token)
+    with office().db.begin() as db:
+        audit.note(db, operator(None), "shop given a token", target=domain)
     answer = {"domain": domain, "state": "active"}
     show(answer, as_json, lambda: click.echo(f"{domain} is active."))
 
@@ -204,15 +206,15 @@ def show_delivery(delivery: int, as_json: bool) -> None:
 
 def _print_delivery(story: dict[str, Any]) -> None:
     for name in inbox.DETAILS:
-        click.echo(f"{name:14} {cell(story[name])}")
+        tell(f"{name:14} {cell(story[name])}")
     if story["issue"]:
-        click.echo(f"{'issue':14} {story['issue']['state']}: {story['issue']['sentence']}")
+        tell(f"{'issue':14} {story['issue']['state']}: {story['issue']['sentence']}")
     if not story["replayable"]:
         click.echo(inbox.NOTHING_TO_REPLAY)
     for one in story["tried"]:
         what = f"was {one['outcome']}" if one["outcome"] else f"attempt {one['n']} failed"
         where = f"  [{one['worker']}, code {one['version']}]" if one["worker"] else ""
-        click.echo(f"  {cell(one['at'])}  {what}: {one['sentence']}{where}")
+        tell(f"  {cell(one['at'])}  {what}: {one['sentence']}{where}")
 
 
 @ops_group.command("hash-password")

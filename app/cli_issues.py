@@ -1,22 +1,18 @@
 """`flask issues …`: failures in groups, with the words of the console's page of that name."""
 
-import getpass
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import click
 from flask.cli import AppGroup
 
 from adapters import failures, inbox
 from adapters.inbox import Filter
-from app.command import AS_JSON, FINDINGS, TIMES, cell, full_domain, reaching, show, table
+from app.command import AS_JSON, FINDINGS, cell, operator, reaching, show, table, tell, who_and_why
+from app.filters import TIME, Typed
 from app.office import office
-from domain.topics import ROUTES
 
-P = ParamSpec("P")
-R = TypeVar("R")
 issues_group = AppGroup("issues", help="What keeps deliveries from being applied, in groups.")
 
 COLUMNS = ["fingerprint", "state", "topic", "dead", "waiting", "shops", "events", "last_seen", "owner", "sentence"]
@@ -25,8 +21,8 @@ NONE = "No delivery has failed. What is wrong with single records: flask lookup,
 
 @issues_group.command("list")
 @click.option("--state", type=click.Choice(failures.STATES), help="Only these; otherwise all.")
-@click.option("--shop", help="With failing deliveries of this shop; counts are then its own.")
-@click.option("--topic", type=click.Choice(sorted(ROUTES)), help="For example products/update.")
+@click.option("--shop", type=Typed("shop", "SHOP"), help="Failing in this shop; counts are then its own.")
+@click.option("--topic", type=Typed("topic", "TOPIC"), help="For example products/update.")
 @click.option("--limit", type=click.IntRange(1, 1_000), default=100, show_default=True)
 @click.option("--after", help="An issue: those that come after it in the list.")
 @AS_JSON
@@ -35,9 +31,8 @@ def list_issues(
     state: str | None, shop: str | None, topic: str | None, limit: int, after: str | None, as_json: bool
 ) -> None:
     """Issues, the one that happened last first."""
-    domain = full_domain(shop) if shop else None
     with office().db.connect() as db:
-        found = failures.listed(db, state=state, shop=domain, topic=topic, most=limit, after=after)
+        found = failures.listed(db, state=state, shop=shop, topic=topic, most=limit, after=after)
         counts = failures.counts(db)
     rows = [[row[name] for name in COLUMNS] for row in found]
     nothing = "No issue matches." if any(counts.values()) else NONE
@@ -66,20 +61,9 @@ def _unknown(fingerprint: str) -> None:
 def _print_issue(found: Any, latest: list[dict[str, Any]]) -> None:
     for name, value in found.items():
         told = ", ".join(f"{n} {outcome}" for outcome, n in value.items()) if name == "outcomes" else cell(value)
-        click.echo(f"{name:14} {told}")
+        tell(f"{name:14} {told}")
     columns = ["id", "received_at", "shop", "resource_id", "state", "outcome", "attempts", "reason"]
     table(columns, [[row[name] for name in columns] for row in latest], "None of its deliveries is kept any more.")
-
-
-def who_and_why(command: Callable[P, R]) -> Callable[P, R]:
-    """Who did it and why, for the audit."""
-    command = click.option("--reason", help="Why; kept with the issue and in the audit.")(command)
-    return click.option("--who", help="Otherwise the account on this machine.")(command)
-
-
-def operator(who: str | None) -> str:
-    """Under which name the audit keeps what is done by a command."""
-    return who or f"cli:{getpass.getuser()}"
 
 
 @issues_group.command("ack")
@@ -115,7 +99,7 @@ def ignore(fingerprint: str, who: str | None, reason: str | None, as_json: bool)
 @issues_group.command("snooze")
 @click.argument("fingerprint")
 @click.option("--hours", type=click.FloatRange(min=0, min_open=True), default=24.0, show_default=True)
-@click.option("--until", type=TIMES, help="A time (UTC) instead of hours.")
+@click.option("--until", type=TIME, help="A time (UTC) instead of hours.")
 @who_and_why
 @AS_JSON
 @reaching
@@ -124,9 +108,9 @@ def snooze(
 ) -> None:
     """Not now: no alert speaks of it before then, when it is open again by itself."""
     now = datetime.now(UTC)
-    end = until.replace(tzinfo=UTC) if until else now + timedelta(hours=min(hours, 24 * 365))
+    end = until or now + timedelta(hours=min(hours, 24 * 365))
     if end <= now:
-        raise click.UsageError("--until is in the past.")
+        raise click.UsageError("--until is in the past. For a while from now: --hours 2.")
     _change(fingerprint, "snoozed", who, reason, as_json, end)
 
 
@@ -148,7 +132,7 @@ def _change(
         found = failures.find(db, fingerprint)
     if found is None:
         _unknown(fingerprint)
-    show({"issue": found}, as_json, lambda: click.echo(_in_words(found)))
+    show({"issue": found}, as_json, lambda: tell(_in_words(found)))
 
 
 def _in_words(found: Any) -> str:

@@ -9,8 +9,7 @@ from flask.cli import AppGroup
 
 from adapters import audit, rotation
 from adapters.rotation import Keys, Standing
-from app.cli_issues import operator
-from app.command import AS_JSON, FINDINGS, reaching, show, table
+from app.command import AS_JSON, FINDINGS, operator, reaching, show, table
 from app.office import office
 
 keys_group = AppGroup("keys", help="The keys that tokens and personal data are sealed with.")

@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from adapters import audit, redaction
-from app.cli_issues import operator
-from app.command import AS_JSON, UNREACHABLE, full_domain, reaching, show
+from app.command import AS_JSON, UNREACHABLE, operator, reaching, show
+from app.filter_words import full_domain
 from app.installing import ring_for
 from app.office import office
 from app.webhooks import SHOP

@@ -13,9 +13,8 @@ from flask.cli import AppGroup
 from adapters import audit, inbox, replays
 from adapters.chosen import Filter
 from app import replaying
-from app.cli_issues import operator
-from app.command import AS_JSON, FINDINGS, cell, reaching, show, table
-from app.filters import filters, read_filter
+from app.command import AS_JSON, FINDINGS, cell, operator, reaching, show, table, tell, who_and_why
+from app.filters import at_least_one, filters, read_filter
 from app.forecast import Fate, Forecast, forecast
 from app.office import office
 
@@ -29,13 +28,14 @@ NO_REASON = "no reason was given"
 
 def choosing(command: Callable[P, R]) -> Callable[P, R]:
     """The options of a new replay."""
-    for option in (
+    options = (
         click.option("--name", help="What it is called ever after: the incident's name, say."),
-        click.option("--reason", default=NO_REASON, help="Why, for the audit."),
         click.option("--refresh", is_flag=True, help="Ask Shopify for each record instead of applying what was sent."),
         click.option("--wait", is_flag=True, help="Until everything is decided."),
         click.option("--yes", is_flag=True, help="Do it. Without this only the forecast is shown."),
-    ):
+    )
+    command = who_and_why(command)
+    for option in reversed(options):
         command = option(command)
     return filters(command)
 
@@ -44,7 +44,16 @@ def choosing(command: Callable[P, R]) -> Callable[P, R]:
 @choosing
 @AS_JSON
 @reaching
-def replay(name: str | None, reason: str, refresh: bool, wait: bool, yes: bool, as_json: bool, **words: Any) -> None:
+def replay(
+    name: str | None,
+    who: str | None,
+    reason: str | None,
+    refresh: bool,
+    wait: bool,
+    yes: bool,
+    as_json: bool,
+    **words: Any,
+) -> None:
     """Open closed deliveries again, in the lane that never delays live mail; without --yes say what that would do.
 
     With --wait: exit status 0 when all was applied, 1 when some failed again or the replay did not get to its end.
@@ -55,19 +64,18 @@ def replay(name: str | None, reason: str, refresh: bool, wait: bool, yes: bool, 
     if not yes:
         _show_forecast(chosen, matching, as_json, refreshed=refresh)
         return
-    if chosen == Filter():
-        raise click.UsageError("Name at least one filter (--shop, --outcome, --since …): this would replay everything.")
+    at_least_one(chosen, "replay")
     if not matching:
         nothing = {"matching": matching, "reopened": 0, "forecast": None, "replay": None}
         show(nothing, as_json, lambda: click.echo("Nothing matches that could be replayed."))
         return
     name = name or f"by hand, {datetime.now(UTC):%Y-%m-%d %H:%M:%S}Z"
-    about = (name, operator(None), reason, chosen)
+    about = (name, operator(who), reason or NO_REASON, chosen)
     started, is_new = replaying.start(office(), *about, refreshed=refresh, key=str(uuid.uuid4()))
     row = _wait_for(started.id, quiet=as_json) if wait else _row(started.id)
     answer = {"matching": matching, "reopened": started.total if is_new else 0, "forecast": None, "replay": row}
     said = f"{started.total:,} reopened ({_in_words(matching)})." if is_new else "A replay of the same filter is going."
-    show(answer, as_json, lambda: click.echo(f"{said} {_progress(row)}"))
+    show(answer, as_json, lambda: tell(f"{said} {_progress(row)}"))
     sys.exit(_status(row) if wait else 0)
 
 
@@ -85,7 +93,7 @@ def _print_forecast(foreseen: Forecast, matching: dict[str, int]) -> None:
     click.echo(foreseen.sentence)
     for fate in (Fate.STILL_FAILS, Fate.CANNOT):
         for sample in foreseen.samples[fate.value]:
-            click.echo(f"  delivery {sample.id} ({sample.topic}, {sample.shop}): {sample.sentence}")
+            tell(f"  delivery {sample.id} ({sample.topic}, {sample.shop}): {sample.sentence}")
     click.echo(f"Would reopen {_in_words(matching)}. Add --yes to do it.")
 
 
@@ -154,7 +162,7 @@ def _show(row: dict[str, Any], as_json: bool) -> None:
     def lines() -> None:
         for name, value in row.items():
             words = ", ".join(f"{key} {cell(one)}" for key, one in value.items()) if isinstance(value, dict) else value
-            click.echo(f"{name:14} {cell(words)}")
+            tell(f"{name:14} {cell(words)}")
 
     show(row, as_json, lines)
 
@@ -166,56 +174,61 @@ def _show(row: dict[str, Any], as_json: bool) -> None:
 def watch(replay: int, as_json: bool) -> None:
     """Wait for its end, with its progress on stderr. Exit status 0 when all was applied, else 1."""
     row = _wait_for(replay, quiet=as_json)
-    show(row, as_json, lambda: click.echo(_progress(row)))
+    show(row, as_json, lambda: tell(_progress(row)))
     sys.exit(_status(row))
 
 
 @replays_group.command("cancel")
 @click.argument("replay", type=int)
+@who_and_why
 @AS_JSON
 @reaching
-def cancel(replay: int, as_json: bool) -> None:
+def cancel(replay: int, who: str | None, reason: str | None, as_json: bool) -> None:
     """Open nothing more. What is open already stays open, and is decided."""
     _row(replay)
     with office().db.begin() as db:
-        cancelled = replays.cancel(db, replay, operator(None))
+        cancelled = replays.cancel(db, replay, operator(who), reason)
     if not cancelled:
         raise click.UsageError(f"Replay {replay} is not running. `flask replays list` shows all.")
     row = _row(replay)
-    show(row, as_json, lambda: click.echo(_progress(row)))
+    show(row, as_json, lambda: tell(_progress(row)))
 
 
 @replays_group.command("resume")
 @click.argument("replay", type=int)
+@who_and_why
 @AS_JSON
 @reaching
-def resume(replay: int, as_json: bool) -> None:
+def resume(replay: int, who: str | None, reason: str | None, as_json: bool) -> None:
     """Let a cancelled or stopped one go on where it ended; what failed so far no longer counts against it."""
     _row(replay)
     with office().db.begin() as db:
-        resumed = replays.resume(db, replay, operator(None))
+        resumed = replays.resume(db, replay, operator(who), reason)
     if not resumed:
         raise click.UsageError(
             f"Replay {replay} was neither cancelled nor stopped, or another of the same filter is going."
         )
     replaying.ring(office())
     row = _row(replay)
-    show(row, as_json, lambda: click.echo(_progress(row)))
+    show(row, as_json, lambda: tell(_progress(row)))
 
 
 @click.command("dismiss")
 @filters
 @click.option("--reason", required=True, help="Why these need not be applied.")
+@click.option("--who", help="Otherwise the account on this machine.")
 @click.option("--yes", is_flag=True, help="Do it. Without this only the count is shown.")
 @AS_JSON
 @reaching
-def dismiss(reason: str, yes: bool, as_json: bool, **words: Any) -> None:
+def dismiss(reason: str, who: str | None, yes: bool, as_json: bool, **words: Any) -> None:
     """Close dead deliveries without applying them."""
     chosen = read_filter(words)
+    if yes:
+        at_least_one(chosen, "dismiss")
     with office().db.begin() as db:
         dead = inbox.count_dead(db, chosen)
         dismissed = inbox.dismiss(db, chosen, reason) if yes else 0
         if yes:
-            audit.note(db, operator(None), "deliveries dismissed", why=reason, chosen=chosen, count=dismissed)
+            audit.note(db, operator(who), "deliveries dismissed", why=reason, chosen=chosen, count=dismissed)
     said = f"{dismissed} dismissed." if yes else f"Would dismiss {dead}. Add --yes to do it."
     show({"matching": {"dead": dead}, "dismissed": dismissed}, as_json, lambda: click.echo(said))

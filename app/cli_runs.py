@@ -10,10 +10,11 @@ import click
 import redis
 from flask.cli import AppGroup
 
-from adapters import runs, shops
+from adapters import audit, runs, shops
 from adapters.shops import Shop
 from app import feeds
-from app.command import AS_JSON, FINDINGS, cell, known_shop, reaching, show, table
+from app.command import AS_JSON, FINDINGS, cell, known_shop, operator, reaching, show, table, tell, who_and_why
+from app.filters import TIME
 from app.office import office
 
 feeds_group = AppGroup("feeds", help="The state of each feed.")
@@ -69,7 +70,7 @@ def start(shop: str, feed: str, complete: bool, wait: bool, as_json: bool) -> No
         run, _ = runs.start(db, found.domain, feed, "command", complete=complete, who=getpass.getuser())
     _wake_bulk()
     row = _wait_for(run.id, quiet=as_json) if wait else _run(run.id)
-    show(feeds.run(row), as_json, lambda: click.echo(_in_words(row)))
+    show(feeds.run(row), as_json, lambda: tell(_in_words(row)))
     sys.exit(FINDINGS if row["state"] in ("failed", "held") else 0)
 
 
@@ -124,12 +125,16 @@ def list_runs(shop: str | None, limit: int, as_json: bool) -> None:
 
 @runs_group.command("confirm")
 @click.argument("run", type=int)
+@who_and_why
 @AS_JSON
 @reaching
-def confirm(run: int, as_json: bool) -> None:
+def confirm(run: int, who: str | None, reason: str | None, as_json: bool) -> None:
     """Let a held run remove what it found to be gone."""
     with office().db.begin() as db:
         confirmed = runs.confirm(db, run)
+        if confirmed is not None:
+            target = f"run {run} of {confirmed.shop} {confirmed.feed}"
+            audit.note(db, operator(who), "run confirmed", why=reason, target=target)
     if confirmed is None:
         raise click.UsageError(
             f"Run {run} is not held, or another run of its feed is going. `flask runs list` shows all."
@@ -141,13 +146,13 @@ def confirm(run: int, as_json: bool) -> None:
 
 @click.command("gaps")
 @click.argument("shop")
-@click.option("--since", type=click.DateTime(), help="From then on (UTC); a day by default.")
+@click.option("--since", type=TIME, help="From then on: 2h, 7d, or a time (UTC); a day by default.")
 @AS_JSON
 @reaching
 def gaps(shop: str, since: datetime | None, as_json: bool) -> None:
     """What SHOP's webhooks missed, why, and how soon it was repaired. Exit status 1 when there is any."""
     found = known_shop(shop)
-    start = since.replace(tzinfo=UTC) if since else datetime.now(UTC) - timedelta(days=1)
+    start = since or datetime.now(UTC) - timedelta(days=1)
     with office().db.connect() as db:
         answer = feeds.gaps(db, found.domain, start)
     show(answer, as_json, lambda: _print_gaps(answer))

@@ -9,9 +9,9 @@ from typing import Any, ParamSpec, TypeVar
 import click
 from flask.cli import AppGroup
 
-from adapters import access, fetch, subscriptions
+from adapters import access, audit, fetch, subscriptions
 from adapters.shops import Shop
-from app.command import AS_JSON, FINDINGS, UNREACHABLE, known_shop, reaching, show, table
+from app.command import AS_JSON, FINDINGS, UNREACHABLE, known_shop, operator, reaching, show, table
 from app.office import office
 from domain.failures import Permanent, TokenDead, Transient
 from domain.subscriptions import Finding, Ours, Plan, Subscription, Wish, compare, desired
@@ -62,6 +62,10 @@ def fix(shop: str, as_json: bool) -> None:
     ours = _ours()
     plan = _plan(found, ours)
     refused = subscriptions.mend(office().admin, found.domain, _token(found), plan)
+    if plan.changes_something:
+        count = len(plan.remove) + len(plan.create) + len(plan.update)
+        with office().db.begin() as db:
+            audit.note(db, operator(None), "subscriptions fixed", count=count, target=found.domain)
     left = _plan(found, ours) if plan.changes_something else plan
     answer = {
         "shop": found.domain,

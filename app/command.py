@@ -1,5 +1,6 @@
 """What all commands share: options, tables, exit statuses, and one sentence for a neighbour that is away."""
 
+import getpass
 import sys
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -8,14 +9,13 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 import redis
-from rich.console import Console
-from rich.table import Table
 from sqlalchemy.exc import InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters import shops
 from adapters.shops import Shop
 from app.api import dump
+from app.filter_words import full_domain
 from app.office import office
 from settings import INCOMPLETE, BadSettings
 
@@ -43,13 +43,6 @@ def reaching(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
-# Whatever a screen or an answer shows can be pasted back.
-TIMES = click.DateTime(
-    [
-        *("%Y-%m-%d", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S"),
-        *("%Y-%m-%dT%H:%M:%SZ", "%Y-%m-%d %H:%M:%SZ", "%Y-%m-%dT%H:%M:%S.%fZ"),
-    ]
-)
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 
@@ -64,19 +57,35 @@ def table(columns: list[str], rows: list[list[Any]], empty: str) -> None:
     if not rows:
         click.echo(empty)
         return
-    drawn = Table(box=None, header_style="bold", pad_edge=False)
-    for column in columns:
-        drawn.add_column(column, no_wrap=True)
-    for row in rows:
-        drawn.add_row(*(cell(value) for value in row))
-    # Into a pipe or a file nothing is cut; a terminal has its width.
-    Console(width=None if sys.stdout.isatty() else 400).print(drawn)
+    lines = [columns, *([cell(value) for value in row] for row in rows)]
+    widths = [max(len(line[place]) for line in lines) for place in range(len(columns))]
+    for number, line in enumerate(lines):
+        # Nothing is cut, in a terminal neither: what is too long for it goes on in its next line.
+        said = "  ".join(one.ljust(width) for one, width in zip(line, widths, strict=True)).rstrip()
+        click.secho(said, bold=number == 0)
 
 
 def cell(value: Any) -> str:
+    """One line. What strangers wrote must not move a terminal's cursor, nor turn its letters round."""
     if isinstance(value, datetime):
         return f"{value.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
-    return "" if value is None else str(value)
+    said = "" if value is None else str(value)
+    return said if said.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in said)
+
+
+def tell(sentence: str) -> None:
+    click.echo(cell(sentence))
+
+
+def who_and_why(command: Callable[P, R]) -> Callable[P, R]:
+    """Who did it and why, for the audit."""
+    command = click.option("--reason", help="Why, for the audit.")(command)
+    return click.option("--who", help="Otherwise the account on this machine.")(command)
+
+
+def operator(who: str | None) -> str:
+    """Under which name the audit keeps what is done by a command."""
+    return who or f"cli:{getpass.getuser()}"
 
 
 def known_shop(domain: str) -> Shop:
@@ -87,7 +96,3 @@ def known_shop(domain: str) -> Shop:
     if shop is None:
         raise click.UsageError(f"{full} is not known. `flask shops list` shows who is.")
     return shop
-
-
-def full_domain(domain: str) -> str:
-    return domain.lower() if "." in domain else f"{domain.lower()}.myshopify.com"

@@ -1,25 +1,17 @@
 """Which deliveries a page is about: read from its address, and written into the addresses of others."""
 
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Protocol
 
 from flask import request
 
 from adapters.inbox import Filter
-from domain.query import LARGEST_ID
+from app.filter_words import READ, numbers
 from domain.text import storable
-from domain.topics import ROUTES
 
-OUTCOMES = ("applied", "unchanged", "superseded", "filtered", "deleted", "dead", "waiting")
-LANES = ("live", "bulk")
 LONGEST = 200
-MOST_CHOSEN = 500  # rows ticked one by one
-NUMBERS = ("resource", "id", "replay", "id_from", "id_upto", "attempts")
-_SPAN = re.compile(r"(\d{1,5})\s*(min|h|d)")
-_SIZES = {"min": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}
 
 
 class Words(Protocol):
@@ -60,17 +52,17 @@ def hidden(chosen: Filter) -> list[tuple[str, Any]]:
 def asked(words: Words | None = None) -> Asked:
     """What the address asks for, or the posted form."""
     given = request.args if words is None else words
-    typed = {name: storable(given.get(name) or "").strip()[:LONGEST] for name in _READ}
+    typed = {name: storable(given.get(name) or "").strip()[:LONGEST] for name in READ}
     typed = {name: value for name, value in typed.items() if value}
     values: dict[str, Any] = {}
     problems = []
     for name, value in typed.items():
         try:
-            values[name] = _READ[name](value)
+            values[name] = READ[name](value)
         except ValueError as problem:
             problems.append(f"{name}: {problem}")
     try:
-        ids = _ids(given.getlist("ids"))
+        ids = numbers(given.getlist("ids"))
     except ValueError as problem:
         ids = None
         problems.append(f"ids: {problem}")
@@ -120,78 +112,9 @@ _SAID = {
     "attempts": "at least {} failed attempts",
     "since": "received since {}",
     "until": "received before {}",
+    "closed_since": "decided since {}",
+    "closed_until": "decided before {}",
+    "version": "tried by code {}",
     "id_from": "from number {}",
     "id_upto": "up to number {}",
-}
-
-
-def _one_of(words: Sequence[str]) -> Any:
-    def read(typed: str) -> str:
-        if typed not in words:
-            raise ValueError(f"“{typed}” is none of {', '.join(words)}.")
-        return typed
-
-    return read
-
-
-def _topic(typed: str) -> str:
-    if typed not in ROUTES:
-        raise ValueError(f"“{typed}” is no topic that is known here.")
-    return typed
-
-
-def _shop(typed: str) -> str:
-    """The first word is enough, as on the command line."""
-    return typed.lower() if "." in typed else f"{typed.lower()}.myshopify.com"
-
-
-def _number(typed: str) -> int:
-    """A product's or customer's id may come as Shopify writes it."""
-    number = typed.rpartition("/")[2].partition("?")[0]
-    if not re.fullmatch(r"\d{1,19}", number, re.ASCII) or int(number) > LARGEST_ID:
-        raise ValueError(f"“{typed}” is no number.")
-    return int(number)
-
-
-def _moment(typed: str) -> datetime:
-    """`2h` ago, or a time of UTC."""
-    span = _SPAN.fullmatch(typed.lower())
-    if span:
-        return datetime.now(UTC) - int(span[1]) * _SIZES[span[2]]
-    try:
-        moment = datetime.fromisoformat(typed)
-    except ValueError:
-        raise ValueError(f"“{typed}” is no time. Write 30min, 2h, 7d or 2026-11-23T10:00 (UTC).") from None
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-
-
-def _copies(typed: str) -> int:
-    """The tick box says 1: anything that came more than once."""
-    return max(2, _number(typed))
-
-
-def _fingerprint(typed: str) -> str:
-    if not re.fullmatch(r"[0-9A-Za-z_-]{1,64}", typed):
-        raise ValueError(f"“{typed}” is no issue.")
-    return typed
-
-
-def _ids(typed: Sequence[str]) -> tuple[int, ...] | None:
-    if len(typed) > MOST_CHOSEN:
-        raise ValueError(f"More than {MOST_CHOSEN} are chosen one by one. Choose them by a filter.")
-    return tuple(sorted({_number(one) for one in typed})) or None
-
-
-_READ: dict[str, Any] = {
-    "shop": _shop,
-    "topic": _topic,
-    "outcome": _one_of(OUTCOMES),
-    "error": str,
-    "since": _moment,
-    "until": _moment,
-    "lane": _one_of(LANES),
-    "source": _one_of(("webhook", "run", "fetch", "replay", "operator")),
-    "copies": _copies,
-    "fingerprint": _fingerprint,
-    **dict.fromkeys(NUMBERS, _number),
 }

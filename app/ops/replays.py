@@ -13,7 +13,7 @@ from adapters.inbox import Filter
 from app.forecast import forecast
 from app.office import office
 from app.ops import filters
-from app.ops.acts import TYPED_ABOVE, confirmed_count, reason_given, who
+from app.ops.acts import TYPED_ABOVE, confirmed_count, reason_given, reason_if_any, who
 from app.ops.delivery import wake_bulk
 from app.ops.entrance import console
 from app.ops.filters import hidden, in_words
@@ -112,13 +112,13 @@ def _found(db: Any, number: int) -> dict[str, Any]:
 @blueprint.post("/replays/<int:number>/cancel")
 def cancel(number: int) -> AnyResponse:
     with office().db.begin() as db:
-        done = replays.cancel(db, number, who())
+        done = replays.cancel(db, number, who(), reason_if_any())
     return redirect(url_for("ops_replays.show", number=number, said="cancelled" if done else "not_running"), 303)
 
 
 @blueprint.post("/replays/<int:number>/resume")
 def resume(number: int) -> AnyResponse:
     with office().db.begin() as db:
-        done = replays.resume(db, number, who())
+        done = replays.resume(db, number, who(), reason_if_any())
     wake_bulk()
     return redirect(url_for("ops_replays.show", number=number, said="resumed" if done else "not_resumed"), 303)

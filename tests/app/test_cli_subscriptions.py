@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from adapters import audit
 from domain.subscriptions import TOPICS
 
 SHOP = "northwind-trade.myshopify.com"
@@ -35,12 +36,16 @@ def test_diff_shows_what_is_missing_and_does_nothing(told):
     assert told("diff") == (status, answer)
 
 
-def test_fix_does_it_and_may_be_repeated(told):
+def test_fix_does_it_and_may_be_repeated(told, database):
     status, answer = told("fix", "northwind-trade")
 
     assert (status, sorted(answer["created"]), answer["findings"]) == (FINE, OUR_TOPICS, [])
     assert told("diff")[0] == FINE
     assert told("fix")[1]["created"] == []
+    with database.connect() as db:
+        assert [(row["act"], row["count"], row["target"]) for row in audit.listed(db)] == [
+            ("subscriptions fixed", len(OUR_TOPICS), SHOP)
+        ]
 
 
 def test_when_the_app_subscribes_fix_removes_what_is_left_behind(told):

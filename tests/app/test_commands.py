@@ -226,7 +226,7 @@ def test_dismissing_closes_the_dead_alone_and_keeps_the_reason(told, door):
 
     counted = told("deliveries", "dismiss", "--reason", "a test")
     outcomes_before = [row["outcome"] for row in door.rows()]
-    dismissed = told("deliveries", "dismiss", "--reason", "a test", "--yes")
+    dismissed = told("deliveries", "dismiss", "--outcome", "dead", "--reason", "a test", "--yes")
 
     assert (counted[1]["dismissed"], outcomes_before) == (0, ["dead", None])
     assert dismissed[1]["dismissed"] == 1
