@@ -32,14 +32,18 @@ _FILE = text("""
 """).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("fingerprints", type_=ARRAY(Text)))
 # Sorted, and written by whoever holds the duty alone. What was resolved and happens again is open again.
 _COUNT = text("""
-    INSERT INTO failures AS f (fingerprint, topic, sentence, events, first_seen, last_seen)
-    SELECT fingerprint, topic, sentence, events, first_seen, last_seen
+    INSERT INTO failures AS f (fingerprint, topic, sentence, events, first_seen, last_seen, hour, this_hour)
+    SELECT fingerprint, topic, sentence, events, first_seen, last_seen, date_trunc('hour', now()), events
     FROM unnest(:fingerprints, :topics, :sentences, :events, :firsts, :lasts)
          AS v(fingerprint, topic, sentence, events, first_seen, last_seen)
     ORDER BY fingerprint
     ON CONFLICT (fingerprint) DO UPDATE
     SET events = f.events + excluded.events, first_seen = least(f.first_seen, excluded.first_seen),
         last_seen = greatest(f.last_seen, excluded.last_seen),
+        hour_before = CASE f.hour WHEN excluded.hour THEN f.hour_before
+                                  WHEN excluded.hour - interval '1 hour' THEN f.this_hour ELSE 0 END,
+        this_hour = CASE f.hour WHEN excluded.hour THEN f.this_hour ELSE 0 END + excluded.events,
+        hour = excluded.hour,
         state = CASE WHEN f.state = 'resolved' AND excluded.last_seen > f.changed_at THEN 'open' ELSE f.state END,
         changed_at = CASE WHEN f.state = 'resolved' AND excluded.last_seen > f.changed_at THEN now()
                           ELSE f.changed_at END
@@ -96,10 +100,15 @@ def _groups(rows: Iterable[Row[Any]], of_row: dict[int, Fingerprint]) -> dict[st
 
 # Reading. A snooze ends by itself: nothing has to be written for it.
 _STATE = "CASE WHEN f.state = 'snoozed' AND f.snoozed_until <= now() THEN 'open' ELSE f.state END"
+_HOURS = """
+    CASE f.hour WHEN date_trunc('hour', now()) THEN f.this_hour ELSE 0 END AS in_this_hour,
+    CASE f.hour WHEN date_trunc('hour', now()) THEN f.hour_before
+                WHEN date_trunc('hour', now()) - interval '1 hour' THEN f.this_hour ELSE 0 END AS in_hour_before
+"""
 _FAILING = "d.fingerprint IS NOT NULL AND (d.outcome = 'dead' OR d.outcome IS NULL)"
 _LISTED = text(f"""
     WITH page AS (
-        SELECT f.*, {_STATE} AS state_now FROM failures AS f
+        SELECT f.*, {_STATE} AS state_now, {_HOURS} FROM failures AS f
         WHERE (CAST(:state AS text) IS NULL OR {_STATE} = :state)
           AND (CAST(:topic AS text) IS NULL OR f.topic = :topic)
           AND (CAST(:fingerprint AS text) IS NULL OR f.fingerprint = :fingerprint)
@@ -135,7 +144,8 @@ def listed(
 ) -> list[dict[str, Any]]:
     """Groups, the one that happened last first, JSON-ready; the next page is what comes `after` a fingerprint.
 
-    `events` is how often it has ever happened; `dead`, `waiting` and `shops` are what is left of it now.
+    `events` is how often it has ever happened, `this_hour` and `hour_before` how often lately; `dead`, `waiting` and
+    `shops` are what is left of it now.
     """
     return _read(db, state=state, shop=shop, topic=topic, most=most, after=after)
 
@@ -154,15 +164,16 @@ def find(db: Connection, fingerprint: str) -> dict[str, Any] | None:
 
 
 SHOWN = (
-    *("fingerprint", "state", "topic", "sentence", "events", "dead", "waiting", "shops", "first_seen", "last_seen"),
-    *("owner", "note", "snoozed_until", "changed_at"),
+    *("fingerprint", "state", "topic", "sentence", "events", "this_hour", "hour_before", "dead", "waiting", "shops"),
+    *("first_seen", "last_seen", "owner", "note", "snoozed_until", "changed_at"),
 )
+_COLUMN_OF = {"state": "state_now", "this_hour": "in_this_hour", "hour_before": "in_hour_before"}
 
 
 def _read(db: Connection, **asked: Any) -> list[dict[str, Any]]:
     usual = {"state": None, "shop": None, "topic": None, "fingerprint": None, "after": None, "most": 1}
     rows = db.execute(_LISTED, usual | asked).mappings()
-    return [{name: row["state_now" if name == "state" else name] for name in SHOWN} for row in rows]
+    return [{name: row[_COLUMN_OF.get(name, name)] for name in SHOWN} for row in rows]
 
 
 def counts(db: Connection) -> dict[str, int]:
@@ -182,6 +193,18 @@ _DEAD = text(f"""
 def count_dead(db: Connection, most: int = 100_001) -> int:
     """Dead deliveries that an alert should speak of: what is ignored or snoozed is not counted."""
     return int(db.execute(_DEAD, {"most": most}).scalar_one())
+
+
+_DEAD_SINCE = text(f"""
+    SELECT d.closed_at FROM deliveries AS d LEFT JOIN failures AS f USING (fingerprint)
+    WHERE d.outcome = 'dead' AND (f.state IS NULL OR {_STATE} NOT IN ('ignored', 'snoozed')) ORDER BY d.id LIMIT 1
+""")  # noqa: S608 — put together from names of ours
+
+
+def dead_since(db: Connection) -> datetime | None:
+    """When the oldest of those died."""
+    moment: datetime | None = db.execute(_DEAD_SINCE).scalar()
+    return moment
 
 
 # Acting.

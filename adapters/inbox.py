@@ -307,8 +307,8 @@ def as_json(row: RowMapping) -> dict[str, Any]:
     return {name: row[name] for name in SHOWN}
 
 
-LISTED = (*SHOWN, "fingerprint", "replay")
-DETAILS = (*LISTED, "event_id", "api_version", "secret", "run", "changed_at", "next_attempt_at", "body_bytes")
+LISTED = (*SHOWN, "next_attempt_at", "fingerprint", "replay")
+DETAILS = (*LISTED, "event_id", "api_version", "secret", "run", "changed_at", "body_bytes")
 
 
 def select(

@@ -309,3 +309,15 @@ def count(db: Connection, shop: str) -> int:
     """Live products."""
     statement = text("SELECT count(*) FROM products WHERE shop = :shop AND removed_at IS NULL AND core IS NOT NULL")
     return int(db.execute(statement, {"shop": shop}).scalar_one())
+
+
+_TITLES = text("""
+    SELECT p.shop, p.id, p.core ->> 'title' AS title
+    FROM unnest(:shops, :ids) AS wanted (shop, id) JOIN products p USING (shop, id) WHERE p.core IS NOT NULL
+""").bindparams(bindparam("shops", type_=ARRAY(Text)), bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+def titles(db: Connection, keys: Collection[tuple[str, int]]) -> dict[tuple[str, int], str]:
+    """What the mirror last called these products, by (shop, id), gone ones included."""
+    values = {"shops": [shop for shop, _ in keys], "ids": [number for _, number in keys]}
+    return {(row.shop, row.id): row.title for row in db.execute(_TITLES, values) if row.title}

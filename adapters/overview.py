@@ -195,7 +195,10 @@ def _feed(row: Any, every: timedelta) -> Feed:
 
 _SHOPS = text("""
     SELECT s.domain, s.state, s.installed_at, s.uninstalled_at, s.needs_auth_since, s.token IS NOT NULL AS has_token,
-           s.token_expires_at, s.refresh_expires_at, s.scopes, h.checked_at, h.next_check_at, h.known, h.open_until
+           s.token_expires_at, s.refresh_expires_at, s.scopes, h.checked_at, h.next_check_at, h.known, h.open_until,
+           ARRAY(SELECT DISTINCT i.code FROM (VALUES ('products'), ('customers')) AS kind (feed)
+                 JOIN issues i ON i.shop = s.domain AND i.feed = kind.feed AND i.resource_id = 0
+                              AND i.resolved_at IS NULL ORDER BY 1) AS findings
     FROM shops s LEFT JOIN health h ON h.shop = s.domain
     WHERE (CAST(:words AS text) IS NULL OR position(:words IN s.domain) > 0)
       AND (CAST(:state AS text) IS NULL OR s.state = :state) AND s.domain > :after
@@ -206,7 +209,10 @@ _SHOPS = text("""
 def shops(
     db: Connection, *, words: str | None = None, state: str | None = None, after: str = "", most: int = 50
 ) -> list[dict[str, Any]]:
-    """By domain, without anything secret. `known` is what the last check learnt: scopes, versions, flaws."""
+    """By domain, without anything secret. `known` is what the last check learnt: scopes, versions, flaws.
+
+    `findings` are the codes of what is wrong with the shop itself now.
+    """
     values = {"words": words, "state": state, "after": after, "most": most}
     return [dict(row) for row in db.execute(_SHOPS, values).mappings()]
 

@@ -11,6 +11,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.types import Double, Text
 
 from adapters.figures import Meaning
+from domain.alerts import Facts
 
 WAITING = Meaning("waiting", "Deliveries waiting, by lane", ("lane",))
 OLDEST = Meaning("oldest_waiting_seconds", "Age of the oldest delivery waiting, by lane", ("lane",))
@@ -146,3 +147,18 @@ def with_what_waits_now(db: Connection, levels: Levels) -> dict[tuple[str, tuple
         now[waiting] = max(now.get(waiting, 0.0), float(row.n)) if many else float(row.n)
         now[oldest] = max(now.get(oldest, 0.0), row.oldest) if many else row.oldest
     return now
+
+
+SHOULD_NOT_BE = ("never_delivered", "dead", "wrongly_filtered")
+
+
+def facts(levels: Levels, signature_failures: int | None) -> Facts:
+    """What alerts are decided by: the same for whoever is told, and for whoever looks at the console."""
+    gaps = (value for (name, labels), value in levels.items() if name == GAPS.name and labels[1] in SHOULD_NOT_BE)
+    return Facts(
+        dead=int(levels.get((DEAD.name, ("open",)), 0)),
+        oldest_live_seconds=levels.get((OLDEST.name, ("live",)), 0.0),
+        silent_shops=int(levels.get((FINDINGS.name, ("WEBHOOKS_SILENT",)), 0)),
+        gaps_last_hour=int(sum(gaps)),
+        signature_failures=signature_failures,
+    )

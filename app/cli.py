@@ -15,7 +15,7 @@ from werkzeug.security import generate_password_hash
 
 from adapters import attempts, audit, database, failures, inbox, shops
 from adapters.inbox import Filter
-from app import lookup
+from app import against_mirror, lookup
 from app.api import dump
 from app.cli_doctor import examine, secrets_group
 from app.cli_issues import issues_group
@@ -25,10 +25,11 @@ from app.cli_replays import dismiss, replay, replays_group
 from app.cli_retention import retention
 from app.cli_runs import feeds_group, gaps, runs_group
 from app.cli_subscriptions import subscriptions_group
-from app.command import AS_JSON, FINDINGS, cell, known_shop, operator, reaching, show, table, tell
+from app.command import AS_JSON, FINDINGS, NUMBER, cell, known_shop, operator, reaching, show, table, tell
 from app.filters import filters, read_filter
 from app.installing import installed
 from app.office import office
+from app.pretty import pretty
 from app.webhooks import SHOP
 
 P = ParamSpec("P")
@@ -169,7 +170,7 @@ COLUMNS = ["id", "received_at", "shop", "topic", "resource_id", "state", "outcom
 @deliveries_group.command("list")
 @filters
 @click.option("--limit", type=click.IntRange(1, 10_000), default=100, show_default=True)
-@click.option("--before", type=int, help="Older than this delivery: the next page.")
+@click.option("--before", type=NUMBER, help="Older than this delivery: the next page.")
 @AS_JSON
 @reaching
 def list_deliveries(limit: int, before: int | None, as_json: bool, **words: Any) -> None:
@@ -184,11 +185,12 @@ def list_deliveries(limit: int, before: int | None, as_json: bool, **words: Any)
 
 
 @deliveries_group.command("show")
-@click.argument("delivery", type=int)
+@click.argument("delivery", type=NUMBER)
+@click.option("--body", "with_body", is_flag=True, help="Its body as well, where one is kept.")
 @AS_JSON
 @reaching
-def show_delivery(delivery: int, as_json: bool) -> None:
-    """One delivery: its whole story, attempts newest first."""
+def show_delivery(delivery: int, with_body: bool, as_json: bool) -> None:
+    """One delivery: its whole story, attempts newest first, and how its body differs from the mirror."""
     with office().db.connect() as db:
         found = inbox.select(db, Filter(id=delivery), details=True)
         if not found:
@@ -201,6 +203,10 @@ def show_delivery(delivery: int, as_json: bool) -> None:
             "replayable": not beyond,
             "tried": attempts.of(db, delivery),
         }
+        body = inbox.bodies(db, [delivery])[delivery]
+        story["difference"] = against_mirror.difference(db, story, bytes(body)) if body else None
+        if with_body:
+            story["body"] = pretty(bytes(body))[0] if body else None
     show(story, as_json, lambda: _print_delivery(story))
 
 
@@ -215,6 +221,14 @@ def _print_delivery(story: dict[str, Any]) -> None:
         what = f"was {one['outcome']}" if one["outcome"] else f"attempt {one['n']} failed"
         where = f"  [{one['worker']}, code {one['version']}]" if one["worker"] else ""
         tell(f"  {cell(one['at'])}  {what}: {one['sentence']}{where}")
+    if story["difference"]:
+        tell(story["difference"]["sentence"])
+        rows = [[change.path, change.before, change.after] for change in story["difference"]["changes"]]
+        if rows:
+            table(["field", "mirror", "this body"], rows, "")
+    if "body" in story:
+        for line in (story["body"] or "No body is kept of it.").splitlines():
+            tell(line)
 
 
 @ops_group.command("hash-password")

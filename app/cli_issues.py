@@ -15,7 +15,10 @@ from app.office import office
 
 issues_group = AppGroup("issues", help="What keeps deliveries from being applied, in groups.")
 
-COLUMNS = ["fingerprint", "state", "topic", "dead", "waiting", "shops", "events", "last_seen", "owner", "sentence"]
+COLUMNS = [
+    *("fingerprint", "state", "topic", "dead", "waiting", "shops", "events", "this_hour", "hour_before", "last_seen"),
+    *("owner", "sentence"),
+]
 NONE = "No delivery has failed. What is wrong with single records: flask lookup, or the merchant's pages."
 
 

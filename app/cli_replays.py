@@ -12,11 +12,13 @@ from flask.cli import AppGroup
 
 from adapters import audit, inbox, replays
 from adapters.chosen import Filter
+from adapters.reach import Reach, reach
 from app import replaying
-from app.command import AS_JSON, FINDINGS, cell, operator, reaching, show, table, tell, who_and_why
+from app.command import AS_JSON, FINDINGS, NUMBER, cell, operator, reaching, show, table, tell, who_and_why
 from app.filters import at_least_one, filters, read_filter
 from app.forecast import Fate, Forecast, forecast
 from app.office import office
+from domain.replays import fails_too_often
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -85,12 +87,16 @@ replays_group.add_command(replay, "start")
 def _show_forecast(chosen: Filter, matching: dict[str, int], as_json: bool, *, refreshed: bool) -> None:
     with office().db.connect() as db:
         foreseen = forecast(db, office().vault, chosen, refreshed=refreshed)
+        reached = reach(db, chosen)
     answer = {"matching": matching, "reopened": 0, "forecast": foreseen.as_json(), "replay": None}
-    show(answer, as_json, lambda: _print_forecast(foreseen, matching))
+    show(answer, as_json, lambda: _print_forecast(foreseen, reached, matching))
 
 
-def _print_forecast(foreseen: Forecast, matching: dict[str, int]) -> None:
+def _print_forecast(foreseen: Forecast, reached: Reach, matching: dict[str, int]) -> None:
+    tell(reached.sentence)
     click.echo(foreseen.sentence)
+    if fails_too_often(foreseen.considered, foreseen.still_fails):
+        click.echo("So many would fail again that it would stop itself: deploy the fix first.")
     for fate in (Fate.STILL_FAILS, Fate.CANNOT):
         for sample in foreseen.samples[fate.value]:
             tell(f"  delivery {sample.id} ({sample.topic}, {sample.shop}): {sample.sentence}")
@@ -138,7 +144,7 @@ def _status(row: dict[str, Any]) -> int:
 @replays_group.command("list")
 @click.option("--state", type=click.Choice(["running", "cancelled", "stopped", "finished"]))
 @click.option("--limit", type=click.IntRange(1, 1_000), default=50, show_default=True)
-@click.option("--before", type=int, help="Older than this replay: the next page.")
+@click.option("--before", type=NUMBER, help="Older than this replay: the next page.")
 @AS_JSON
 @reaching
 def list_replays(state: str | None, limit: int, before: int | None, as_json: bool) -> None:
@@ -150,7 +156,7 @@ def list_replays(state: str | None, limit: int, before: int | None, as_json: boo
 
 
 @replays_group.command("show")
-@click.argument("replay", type=int)
+@click.argument("replay", type=NUMBER)
 @AS_JSON
 @reaching
 def show_replay(replay: int, as_json: bool) -> None:
@@ -168,7 +174,7 @@ def _show(row: dict[str, Any], as_json: bool) -> None:
 
 
 @replays_group.command("watch")
-@click.argument("replay", type=int)
+@click.argument("replay", type=NUMBER)
 @AS_JSON
 @reaching
 def watch(replay: int, as_json: bool) -> None:
@@ -179,7 +185,7 @@ def watch(replay: int, as_json: bool) -> None:
 
 
 @replays_group.command("cancel")
-@click.argument("replay", type=int)
+@click.argument("replay", type=NUMBER)
 @who_and_why
 @AS_JSON
 @reaching
@@ -195,7 +201,7 @@ def cancel(replay: int, who: str | None, reason: str | None, as_json: bool) -> N
 
 
 @replays_group.command("resume")
-@click.argument("replay", type=int)
+@click.argument("replay", type=NUMBER)
 @who_and_why
 @AS_JSON
 @reaching

@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 from adapters import audit, runs, shops
 from adapters.shops import Shop
 from app import feeds
-from app.command import AS_JSON, FINDINGS, cell, known_shop, operator, reaching, show, table, tell, who_and_why
+from app.command import AS_JSON, FINDINGS, NUMBER, cell, known_shop, operator, reaching, show, table, tell, who_and_why
 from app.filters import TIME
 from app.office import office
 
@@ -124,7 +124,7 @@ def list_runs(shop: str | None, limit: int, as_json: bool) -> None:
 
 
 @runs_group.command("confirm")
-@click.argument("run", type=int)
+@click.argument("run", type=NUMBER)
 @who_and_why
 @AS_JSON
 @reaching

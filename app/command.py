@@ -9,10 +9,11 @@ from typing import Any, ParamSpec, TypeVar
 
 import click
 import redis
-from sqlalchemy.exc import InterfaceError, OperationalError
+from sqlalchemy.exc import InterfaceError, OperationalError, ProgrammingError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from adapters import shops
+from adapters.breakage import sqlstate
 from adapters.shops import Shop
 from app.api import dump
 from app.filter_words import full_domain
@@ -22,6 +23,7 @@ from settings import INCOMPLETE, BadSettings
 P = ParamSpec("P")
 R = TypeVar("R")
 FINDINGS, USAGE, UNREACHABLE = 1, 2, 3
+NOT_THERE = ("42P01", "42703")  # a table, a column
 
 
 def reaching(command: Callable[P, R]) -> Callable[P, R]:
@@ -36,6 +38,11 @@ def reaching(command: Callable[P, R]) -> Callable[P, R]:
             sys.exit(USAGE)
         except (OperationalError, InterfaceError, PoolTimeout) as error:
             click.echo(f"Postgres does not answer ({type(error).__name__}). Check DATABASE_URL.", err=True)
+        except ProgrammingError as error:
+            if sqlstate(error) not in NOT_THERE:
+                raise
+            click.echo("The schema is not the one of this code: run `flask migrate`.", err=True)
+            sys.exit(USAGE)
         except redis.RedisError as error:
             click.echo(f"Redis does not answer ({type(error).__name__}). Check REDIS_URL.", err=True)
         sys.exit(UNREACHABLE)
@@ -43,6 +50,7 @@ def reaching(command: Callable[P, R]) -> Callable[P, R]:
     return wrapped
 
 
+NUMBER = click.IntRange(0, 2**63 - 1)  # as far as Postgres counts
 AS_JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document on stdout.")
 
 

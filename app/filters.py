@@ -29,6 +29,7 @@ class Typed(click.ParamType[Any]):
 
 
 TIME = Typed("since", "TIME")
+SEVERAL = click.IntRange(1, 2**31 - 1)
 
 
 def filters(command: Callable[P, R]) -> Callable[P, R]:
@@ -49,8 +50,8 @@ def filters(command: Callable[P, R]) -> Callable[P, R]:
         click.option("--replay", "by_replay", type=Typed("replay", "REPLAY"), help="Opened last by this replay."),
         click.option("--lane", type=click.Choice(LANES)),
         click.option("--source", type=click.Choice(SOURCES)),
-        click.option("--copies", type=click.IntRange(1), help="Sent at least so many times: 2 finds the duplicates."),
-        click.option("--attempts", type=click.IntRange(1), help="Failed at least so many times."),
+        click.option("--copies", type=SEVERAL, help="Sent at least so many times: 2 finds the duplicates."),
+        click.option("--attempts", type=SEVERAL, help="Failed at least so many times."),
     )
     for option in reversed(options):  # what is put on last is listed first
         command = option(command)

@@ -5,10 +5,10 @@ value that the database will refuse; and what becomes of a delivery may be settl
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, text
 
@@ -24,6 +24,7 @@ from domain.settlement import ABSENT, Held, Step, settle
 from domain.topics import COMPLIANCE, Act
 from schemas import bodies, webhooks
 
+T = TypeVar("T")
 SAMPLES = 5
 PORTION = 250  # records whose mirror is read at once
 PORTION_BYTES = 32 * 1024 * 1024
@@ -138,20 +139,22 @@ def _foresee_shop(db: Connection, vault: Vault, tally: _Tally, deliveries: Seque
     for one in folds:
         for older in one.older:
             tally.note(older, Fate.SUPERSEDED, "A newer delivery for the same record is replayed with it.")
-    for portion in _portions(folds):
+    for portion in _portions(folds, _body_bytes):
         _foresee(db, tally, portion)
 
 
 def _with_ids(db: Connection, tally: _Tally, deliveries: Sequence[Waiting]) -> Iterator[Waiting]:
     """Those about a record, today's rules having looked for the id where there was none."""
+    nameless = [delivery for delivery in deliveries if delivery.feed is not None and delivery.resource_id is None]
+    kept = _bodies(db, nameless)
     for delivery in deliveries:
         if delivery.act in COMPLIANCE and delivery.resource_id is not None:
             tally.note(delivery, Fate.WOULD_APPLY, "It would be done once more, and a receipt kept.")
         elif delivery.feed is not None and delivery.resource_id is not None:
             yield delivery
-        elif delivery.feed is not None and (body := inbox.bodies(db, [delivery.id])[delivery.id]) is not None:
+        elif delivery.feed is not None and (body := next(kept)) is not None:
             try:
-                identity = webhooks.read_identity(delivery.topic, bytes(body), delivery.received_at)
+                identity = webhooks.read_identity(delivery.topic, body, delivery.received_at)
             except Permanent as refused:
                 tally.note(delivery, Fate.STILL_FAILS, str(refused))
             else:
@@ -160,18 +163,29 @@ def _with_ids(db: Connection, tally: _Tally, deliveries: Sequence[Waiting]) -> I
             tally.note(delivery, Fate.CANNOT, inbox.NOTHING_TO_REPLAY)
 
 
-def _portions(folds: Iterable[Fold]) -> Iterator[list[Fold]]:
-    """As many records as are read from the mirror at once, and whose bodies fit into memory."""
-    taken: list[Fold] = []
+def _bodies(db: Connection, deliveries: Sequence[Waiting]) -> Iterator[bytes | None]:
+    """One for each, in their order; as many at once as fit into memory."""
+    for portion in _portions(deliveries, lambda delivery: delivery.body_bytes):
+        kept = inbox.bodies(db, [delivery.id for delivery in portion])
+        yield from (kept[delivery.id] for delivery in portion)
+
+
+def _portions(all_of_them: Iterable[T], size_of: Callable[[T], int]) -> Iterator[list[T]]:
+    """As many as are read at once, and whose bodies fit into memory."""
+    taken: list[T] = []
     size = 0
-    for one in folds:
-        size += one.told.body_bytes if one.told else 0
+    for one in all_of_them:
+        size += size_of(one)
         if taken and (len(taken) == PORTION or size > PORTION_BYTES):
             yield taken
-            taken, size = [], one.told.body_bytes if one.told else 0
+            taken, size = [], size_of(one)
         taken.append(one)
     if taken:
         yield taken
+
+
+def _body_bytes(one: Fold) -> int:
+    return one.told.body_bytes if one.told else 0
 
 
 def _foresee(db: Connection, tally: _Tally, folds: Sequence[Fold]) -> None:

@@ -13,7 +13,6 @@ import redis as redis_client
 import structlog
 from rq import Queue
 from rq.serializers import JSONSerializer
-from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
 from adapters import alerts, figures, mail, outgoing, stock
@@ -21,7 +20,7 @@ from adapters.alerts import Due
 from adapters.breakage import sqlstate, where_it_broke
 from adapters.mail import NotSent
 from adapters.outgoing import NotTaken
-from domain.alerts import KINDS, Facts, Window, firing, message, unknown
+from domain.alerts import KINDS, Window, firing, message, unknown
 from workers.gathering import is_the_worlds_fault
 from workers.workshop import Workshop, workshop
 
@@ -34,7 +33,6 @@ QUEUED = "alerts:queued"  # in Redis: a job is queued already; forgotten after a
 QUEUED_SECONDS = 60
 SPELL_SECONDS = 10.0
 WINDOW = "alerts:signatures"  # in Redis, beside the counter that it looks at
-SHOULD_NOT_BE = ("never_delivered", "dead", "wrongly_filtered")
 RECEIVER = "alerts"  # whose secret the webhook is signed with
 
 
@@ -45,29 +43,14 @@ def watch_for_alerts(workshop: Workshop) -> None:
         return
     failures = _signature_failures(workshop)
     with workshop.db.begin() as db:
-        facts = _facts(db, failures)
+        levels = stock.with_what_waits_now(db, stock.read(db)[0])
+        facts = stock.facts(levels, failures)
         alerts.note(db, firing(facts), unknown(facts), channels)
 
 
 def _channels(workshop: Workshop) -> list[str]:
     settings = workshop.settings
     return [name for name, address in (("mail", settings.alert_mail), ("url", settings.alert_url)) if address]
-
-
-def _facts(db: Connection, signature_failures: int | None) -> Facts:
-    taken, _ = stock.read(db)
-    levels = stock.with_what_waits_now(db, taken)
-    gaps = {labels[1]: 0.0 for name, labels in levels if name == stock.GAPS.name}
-    for (name, labels), value in levels.items():
-        if name == stock.GAPS.name:
-            gaps[labels[1]] += value
-    return Facts(
-        dead=int(levels.get((stock.DEAD.name, ("open",)), 0)),
-        oldest_live_seconds=levels.get((stock.OLDEST.name, ("live",)), 0.0),
-        silent_shops=int(levels.get((stock.FINDINGS.name, ("WEBHOOKS_SILENT",)), 0)),
-        gaps_last_hour=int(sum(gaps.get(cause, 0.0) for cause in SHOULD_NOT_BE)),
-        signature_failures=signature_failures,
-    )
 
 
 def _signature_failures(workshop: Workshop) -> int | None:

@@ -1,6 +1,6 @@
 """Every delivery, newest first, by whatever one wants to know; and what can be done with many of them."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 from flask import Response, redirect, request, url_for
@@ -8,13 +8,15 @@ from sqlalchemy import Connection
 from werkzeug.exceptions import BadRequest
 from werkzeug.wrappers import Response as AnyResponse
 
-from adapters import audit, inbox, overview
+from adapters import audit, inbox, mirror_products, overview
+from app.filter_words import SOURCES
 from app.office import office
 from app.ops import filters
 from app.ops.acts import confirmed_count, reason_given, who
 from app.ops.entrance import console
 from app.ops.filters import Asked, hidden, in_words
 from app.ops.frame import page
+from domain import retention
 from domain.topics import ROUTES
 
 blueprint = console("ops_deliveries", __name__)
@@ -30,7 +32,9 @@ def listed() -> Response:
         found = [] if asked.problems else inbox.select(db, asked.chosen, PAGE + 1, before=before)
         count = 0 if asked.problems else inbox.count(db, asked.chosen, MOST_COUNTED)
         empty = None if found else _empty(db, asked, before)
-    shown = found[:PAGE]
+        shown = found[:PAGE]
+        titles = mirror_products.titles(db, [(row["shop"], row["resource_id"]) for row in shown if row["resource_id"]])
+        last_at = overview.ingress(db).last_at if empty == "well" else None
     older = url_for("ops_deliveries.listed", **asked.address, before=shown[-1]["id"]) if len(found) > PAGE else None
     return page(
         "deliveries.html",
@@ -45,6 +49,10 @@ def listed() -> Response:
         bound=inbox.SEARCH_BOUND if inbox.is_bounded(asked.chosen) and not asked.is_empty else None,
         empty=empty,
         topics=sorted(ROUTES),
+        titles={(shop, "products", number): title for (shop, number), title in titles.items()},
+        last_at=last_at,
+        kept=retention.DELIVERIES,
+        sources=SOURCES,
     )
 
 
@@ -67,8 +75,9 @@ def _empty(db: Connection, asked: Asked, before: int | None) -> str:
         return "end"
     if overview.first_delivery_at(db) is None:
         return "never"
-    since = asked.chosen.until
-    if since is not None and since < datetime.now(UTC) - timedelta(days=7):
+    kept_since = retention.DELIVERIES.before(datetime.now(UTC))
+    ends = asked.chosen.until or asked.chosen.closed_until
+    if ends is not None and kept_since is not None and ends < kept_since and asked.chosen.outcome != "dead":
         return "expired"
     return "well" if asked.chosen.outcome == "dead" else "nothing"
 

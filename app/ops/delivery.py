@@ -5,27 +5,23 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import orjson
 import redis
 from flask import Response, current_app, redirect, request, url_for
 from sqlalchemy import Connection
 from werkzeug.exceptions import NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from adapters import attempts, audit, failures, inbox, mirror_products, replays
+from adapters import attempts, audit, failures, inbox, replays
 from adapters.inbox import Filter
+from app import against_mirror
 from app.lookup import admin_url
 from app.office import office
 from app.ops.acts import reason_given, who
 from app.ops.entrance import console
 from app.ops.frame import page
-from app.ops.pretty import LONGEST, pretty
-from app.resync import Change, compare
-from domain.deliveries import Waiting
-from domain.failures import Permanent
-from domain.records import Product
-from domain.topics import ROUTES, Act
-from schemas import bodies
+from app.pretty import LONGEST, pretty
+from domain import retention
+from domain.topics import ROUTES
 
 blueprint = console("ops_delivery", __name__)
 MOST_HISTORY = 20
@@ -40,7 +36,7 @@ def show(number: int) -> Response:
         tried = attempts.of(db, number)
         history = _history(db, row)
         group = failures.find(db, row["fingerprint"]) if row["fingerprint"] else None
-        difference = _difference(db, row, body) if body else None
+        difference = against_mirror.difference(db, row, body) if body else None
     text, cut = pretty(body) if body else ("", False)
     return page(
         "delivery.html",
@@ -66,7 +62,8 @@ def show(number: int) -> Response:
 def _found(db: Connection, number: int) -> dict[str, Any]:
     rows = inbox.select(db, Filter(id=number), 1, details=True) if number < MOST_BIGINT else []
     if not rows:
-        raise NotFound(f"There is no delivery {number}. Deliveries are kept for at least seven days.")
+        kept = retention.DELIVERIES
+        raise NotFound(f"There is no delivery {number}. They are kept for {kept.in_words} after {kept.since}.")
     return rows[0]
 
 
@@ -100,43 +97,6 @@ def _tried(one: Mapping[str, Any]) -> str:
     if one["outcome"]:
         return f"Stood closed as {one['outcome']} until it was opened again or dismissed"
     return f"Attempt {one['n']} failed: {one['sentence']}"
-
-
-def _difference(db: Connection, row: Mapping[str, Any], body: bytes) -> dict[str, Any] | None:
-    """A product's body against the mirror, as today's rules read it. None: not a product's."""
-    if row["feed"] != "products" or ROUTES[row["topic"]].act is not Act.CORE:
-        return None
-    try:
-        sent, _ = bodies.read_product(row["topic"], body, row["received_at"])
-    except Permanent as refused:
-        return {"sentence": f"It cannot be read by today's rules: {refused}", "changes": ()}
-    if sent.record is None:
-        return {"sentence": "It is no product by today's rules.", "changes": ()}
-    held = mirror_products.load(db, row["shop"], [sent.record.id]).get(sent.record.id)
-    if held is None or held.core is None:
-        return {"sentence": "The mirror has no such product.", "changes": ()}
-    if held.removed_at is not None:
-        return {"sentence": f"The product is gone from the mirror: {held.removed_reason}.", "changes": ()}
-    changes = _compared(held.core, sent.record)
-    return {"sentence": _standing(row, held.as_of, changes), "changes": changes}
-
-
-def _compared(held: Product, sent: Product) -> tuple[Change, ...]:
-    return compare(orjson.loads(orjson.dumps(held)), orjson.loads(orjson.dumps(sent)))
-
-
-def _standing(row: Mapping[str, Any], as_of: datetime, changes: tuple[Change, ...]) -> str:
-    told = Waiting(**{name: row[name] for name in _WAITING}).version
-    if told.seen < as_of:
-        newer = "The mirror has a newer state: a replay as sent would be superseded."
-        return newer if changes else f"{newer} It says the same."
-    return "The mirror has another state." if changes else "The mirror has the same state."
-
-
-_WAITING = (
-    *("id", "topic", "feed", "resource_id", "source", "attempts", "changed_at", "triggered_at", "received_at"),
-    *("body_bytes", "run"),
-)
 
 
 @blueprint.get("/deliveries/<int:number>/body")

@@ -9,13 +9,16 @@ import redis
 from flask import Response
 from sqlalchemy import Connection
 
-from adapters import failures, inbox, overview, workforce
+from adapters import failures, overview, rejections, stock, workforce
+from adapters.bell import LANES
 from adapters.overview import Dead, Feed
 from adapters.workforce import Hand
 from app.office import office
 from app.ops.entrance import console
 from app.ops.frame import page
+from domain.alerts import KINDS, WINDOW_SECONDS, Facts, firing
 from domain.feed_state import FeedState, state_of
+from domain.topics import ROUTES
 
 blueprint = console("ops_now", __name__)
 LATE_SECONDS = {"live": 60.0, "bulk": 3_600.0}
@@ -30,7 +33,7 @@ class Trouble:
     tone: str
     sentence: str
     since: datetime | None = None
-    endpoint: str | None = None
+    page: str = "/ops"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +48,18 @@ class Unwell:
 @blueprint.get("/")
 def show() -> Response:
     now, hands = datetime.now(UTC), _hands()
+    refused = _refused(now)
     with office().db.connect() as db:
-        lanes = inbox.lane_figures(db)
+        levels = stock.with_what_waits_now(db, stock.read(db)[0])
+        lanes = lanes_of(levels)
         dead, feeds = overview.dead(db), _unwell(db, now)
-        troubles = sorted(
-            _troubles(db, now, lanes=lanes, dead=dead, feeds=feeds, hands=hands), key=lambda t: t.tone != "critical"
-        )
+        found = [
+            *_of_processes(db, now, hands),
+            *_of_deliveries(db, now, lanes),
+            *_of_shops(db, feeds),
+            *_of_watch(stock.facts(levels, refused), levels),
+        ]
+        troubles = sorted(found, key=lambda trouble: trouble.tone != "critical")
         gaps = overview.gap_counts(db, now - timedelta(days=1))
         return page(
             "now.html",
@@ -59,7 +68,7 @@ def show() -> Response:
             troubles=troubles,
             standing=_standing(db, troubles, dead, now),
             ingress=overview.ingress(db),
-            lanes={lane: lanes.get(lane, (0, None)) for lane in LATE_SECONDS},
+            lanes=lanes,
             dead=dead,
             most_dead=overview.MOST_DEAD,
             gaps=gaps,
@@ -81,6 +90,22 @@ def _hands() -> list[Hand] | None:
         return None
 
 
+def _refused(now: datetime) -> int | None:
+    """Requests of topics that we know whose signature did not fit lately; None: Redis does not answer."""
+    try:
+        latest = rejections.latest(office().redis)
+    except redis.RedisError:
+        return None
+    since = now - timedelta(seconds=WINDOW_SECONDS)
+    return sum(1 for one in latest if one["status"] == 401 and one["topic"] in ROUTES and one["at"] > since)
+
+
+def lanes_of(levels: stock.Levels) -> dict[str, tuple[int, float | None]]:
+    """How many wait in each lane, and the age of the oldest: counted no further than is cheap."""
+    waiting = {lane: int(levels.get((stock.WAITING.name, (lane,)), 0)) for lane in LANES}
+    return {lane: (n, levels.get((stock.OLDEST.name, (lane,))) if n else None) for lane, n in waiting.items()}
+
+
 def _unwell(db: Connection, now: datetime) -> list[Unwell]:
     every = timedelta(seconds=office().settings.reconcile_seconds)
     judged = [Unwell(feed, state_of(feed.facts, now)) for feed in overview.feeds(db, every)]
@@ -88,46 +113,51 @@ def _unwell(db: Connection, now: datetime) -> list[Unwell]:
     return [one for one in judged if one.state.state == "no_data" and one.state.reason != "source_empty"]
 
 
-def _troubles(
-    db: Connection,
-    now: datetime,
-    *,
-    lanes: dict[str, tuple[int, float]],
-    dead: Dead,
-    feeds: list[Unwell],
-    hands: list[Hand] | None,
-) -> Iterator[Trouble]:
-    yield from _of_processes(db, now, hands)
-    for lane, (waiting, oldest) in sorted(lanes.items()):
-        if oldest > LATE_SECONDS.get(lane, 60.0):
+def _of_processes(db: Connection, now: datetime, hands: list[Hand] | None) -> Iterator[Trouble]:
+    if hands is None:
+        yield Trouble("critical", "Redis does not answer: mail is stored, and waits.", None, "/ops/workers")
+    else:
+        for lane in LATE_SECONDS:
+            if not any(hand.lane == lane and not hand.is_silent(now) for hand in hands):
+                yield Trouble("critical", f"No worker serves the lane {lane}.", None, "/ops/workers")
+    due = [duty["due_at"] for duty in overview.duties(db)]
+    if not due or now - max(due) > timedelta(seconds=STOPPED_SECONDS):
+        yield Trouble("critical", "No clock is running.", max(due, default=None), "/ops/workers")
+
+
+def _of_deliveries(db: Connection, now: datetime, lanes: dict[str, tuple[int, float | None]]) -> Iterator[Trouble]:
+    for lane, (waiting, oldest) in lanes.items():
+        if oldest is not None and oldest > LATE_SECONDS[lane]:
             since = now - timedelta(seconds=oldest)
             tone = "critical" if lane == "live" and oldest > 600 else "attention"
-            yield Trouble(tone, f"Mail is late in the lane {lane}: {waiting:,} wait.", since, "ops_workers.show")
+            yield Trouble(tone, f"Mail is late in the lane {lane}: {waiting:,} wait.", since, "/ops/workers")
     unattended = failures.count_dead(db, overview.MOST_DEAD)
     if unattended:
         many = f"{overview.MOST_DEAD - 1:,}+" if unattended >= overview.MOST_DEAD else f"{unattended:,}"
         what = "delivery is" if unattended == 1 else "deliveries are"
-        yield Trouble("attention", f"{many} {what} dead.", dead.last_at, "ops_issues.listed")
+        yield Trouble("attention", f"{many} {what} dead.", failures.dead_since(db), "/ops/issues")
+
+
+def _of_shops(db: Connection, feeds: list[Unwell]) -> Iterator[Trouble]:
     if feeds:
         what = "feed is" if len(feeds) == 1 else "feeds are"
-        yield Trouble("attention", f"{len(feeds):,} {what} without data.", None, "ops_shops.listed")
+        yield Trouble("attention", f"{len(feeds):,} {what} without data.", None, "/ops/shops")
     held = overview.held_runs(db)
     if held:
         first = min((run["finished_at"] for run in held if run["finished_at"]), default=None)
         what = "run waits" if len(held) == 1 else "runs wait"
-        yield Trouble("attention", f"{len(held):,} {what} for confirmation.", first, "ops_runs.listed")
+        yield Trouble("attention", f"{len(held):,} {what} for confirmation.", first, "/ops/runs")
 
 
-def _of_processes(db: Connection, now: datetime, hands: list[Hand] | None) -> Iterator[Trouble]:
-    if hands is None:
-        yield Trouble("critical", "Redis does not answer: mail is stored, and waits.", None, "ops_workers.show")
-    else:
-        for lane in LATE_SECONDS:
-            if not any(hand.lane == lane and not hand.is_silent(now) for hand in hands):
-                yield Trouble("critical", f"No worker serves the lane {lane}.", None, "ops_workers.show")
-    due = [duty["due_at"] for duty in overview.duties(db)]
-    if not due or now - max(due) > timedelta(seconds=STOPPED_SECONDS):
-        yield Trouble("critical", "No clock is running.", max(due, default=None), "ops_workers.show")
+def _of_watch(facts: Facts, levels: stock.Levels) -> Iterator[Trouble]:
+    """What would be told by mail as well, in the same words; and replays that stopped themselves in the last day."""
+    for name, sentence in firing(facts).items():
+        if name in ("silence", "drift", "signatures"):
+            yield Trouble("attention", sentence, None, KINDS[name].page)
+    stopped = int(levels.get((stock.REPLAYS.name, ("stopped",)), 0))
+    if stopped:
+        what = "replay has stopped itself" if stopped == 1 else "replays have stopped themselves"
+        yield Trouble("attention", f"{stopped:,} {what}.", None, "/ops/replays")
 
 
 def _standing(db: Connection, troubles: list[Trouble], dead: Dead, now: datetime) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from werkzeug.wrappers import Response as AnyResponse
 
 from adapters import inbox, replays
 from adapters.inbox import Filter
+from adapters.reach import reach
 from app.forecast import forecast
 from app.office import office
 from app.ops import filters
@@ -18,6 +19,7 @@ from app.ops.delivery import wake_bulk
 from app.ops.entrance import console
 from app.ops.filters import hidden, in_words
 from app.ops.frame import page
+from domain.replays import fails_too_often
 from domain.text import storable
 
 blueprint = console("ops_replays", __name__)
@@ -46,11 +48,15 @@ def new() -> Response:
     with office().db.connect() as db:
         chosen = inbox.frozen(db, asked.chosen)
         told = forecast(db, office().vault, chosen, refreshed=refreshed)
+        reached = reach(db, chosen)
     return page(
         "replay_new.html",
         title="New replay",
         tab="replays",
         told=told,
+        reach=reached,
+        included=sum(n for outcome, n in reached.outcomes.items() if outcome != "dead"),
+        hopeless=fails_too_often(told.considered, told.still_fails),
         refreshed=refreshed,
         hidden=hidden(chosen),
         words=in_words(asked.chosen),

@@ -7,12 +7,13 @@ from flask import Response, redirect, request, url_for
 from werkzeug.exceptions import BadRequest, NotFound
 from werkzeug.wrappers import Response as AnyResponse
 
-from adapters import audit, inbox, overview, workforce
+from adapters import audit, overview, stock, workforce
 from adapters.bell import LANES
 from app.office import office
 from app.ops.acts import who
 from app.ops.entrance import console
 from app.ops.frame import page
+from app.ops.now import lanes_of
 
 blueprint = console("ops_workers", __name__)
 
@@ -26,7 +27,8 @@ def show() -> Response:
     except redis.RedisError:
         hands, failed, queued, is_away = [], [], {}, True
     with office().db.connect() as db:
-        lanes, duties = inbox.lane_figures(db), overview.duties(db)
+        lanes = lanes_of(stock.with_what_waits_now(db, stock.read(db)[0]))
+        duties = overview.duties(db)
     now = datetime.now(UTC)
     return page(
         "workers.html",
@@ -35,7 +37,7 @@ def show() -> Response:
         is_away=is_away,
         hands=[(hand, hand.is_silent(now)) for hand in hands],
         failed=failed,
-        lanes=[(lane, lanes.get(lane, (0, None)), queued.get(lane)) for lane in LANES],
+        lanes=[(lane, lanes[lane], queued.get(lane)) for lane in LANES],
         duties=duties,
     )
 

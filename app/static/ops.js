@@ -65,12 +65,15 @@ async function refresh(part) {
   if (!part.isConnected) return;
   const again = () => setTimeout(() => refresh(part), EVERY);
   if (paused || document.hidden || boxes().some((box) => box.checked)) { again(); return; }
-  let fresh = null;
+  let fresh = null, trouble = "No answer";
   try {
-    const answer = await fetch(part.dataset.live || location.href, { headers: { Accept: "text/html" } });
-    if (answer.ok && !answer.redirected) fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id);
-  } catch { /* a neighbour is away for a moment; look again */ }
+    const answer = await fetch(part.dataset.live || location.href, { headers: { Accept: "text/html" }, signal: AbortSignal.timeout(10000) });
+    if (answer.redirected) trouble = "You are signed out: load the page again to sign in";
+    else if (answer.ok) { fresh = new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(part.id); trouble = ""; }
+    else if (answer.status === 503) trouble = "The database does not answer";
+  } catch { /* no answer at all, or it broke off */ }
   if (!part.isConnected) return;
+  tellStale(part, trouble);
   const typing = part.contains(document.activeElement) && document.activeElement.matches("input, textarea, select");
   if (fresh === null || typing) { again(); return; }
   const focused = part.contains(document.activeElement) ? document.activeElement.textContent : null;
@@ -79,6 +82,23 @@ async function refresh(part) {
   if (focused) [...fresh.querySelectorAll("a, button")].find((one) => one.textContent === focused)?.focus();
   for (const [name, text] of sayings(fresh)) if (before.get(name) !== text) announce(text);
   dress({ querySelectorAll: (what) => [...(fresh.matches(what) ? [fresh] : []), ...fresh.querySelectorAll(what)] });
+}
+
+// What cannot be asked any more stays, greyed, with the time of the last answer.
+let answered = new Date();
+function tellStale(part, trouble) {
+  let note = document.getElementById("stale");
+  part.classList.toggle("stale", Boolean(trouble));
+  if (!trouble) { answered = new Date(); note?.remove(); return; }
+  if (note === null) {
+    note = document.createElement("p");
+    note.id = "stale";
+    note.className = "banner attention";
+    note.setAttribute("role", "status");
+    document.getElementById("main").prepend(note);
+  }
+  const text = `${trouble}. What stands here is what was known at ${answered.toLocaleTimeString()}.`;
+  if (note.textContent !== text) note.textContent = text;
 }
 
 function sayings(part) {
@@ -96,7 +116,7 @@ function press(event) {
     if (link) { event.preventDefault(); location.assign(link.href); }
     return;
   }
-  const does = { "/": filter, j: () => move(1), k: () => move(-1), x: select, Enter: open, p: () => document.querySelector("[data-pause]:not([hidden])")?.click(), "?": () => document.getElementById("keys")?.showModal(), g: () => { key = "g"; setTimeout(() => { key = ""; }, 1500); } }[event.key];
+  const does = { "/": filter, j: () => move(1), k: () => move(-1), x: select, Enter: open, R: replay, p: () => document.querySelector("[data-pause]:not([hidden])")?.click(), "?": () => document.getElementById("keys")?.showModal(), g: () => { key = "g"; setTimeout(() => { key = ""; }, 1500); } }[event.key];
   if (!does) return;
   if (event.key === "Enter" && event.target.matches("a, button, input, summary")) return;
   if (does() !== false) event.preventDefault();
@@ -117,5 +137,15 @@ function move(step) {
 }
 
 function select() { const box = rows()[here]?.querySelector('input[type="checkbox"]'); if (!box) return false; box.checked = !box.checked; announce(box.checked ? "Selected" : "Not selected"); }
+
+// To the forecast, which is a page of its own; where a button would act at once, only as far as the button.
+function replay() {
+  const box = rows()[here]?.querySelector('input[name="ids"]');
+  if (box && !boxes().some((one) => one.checked)) box.checked = true;
+  const way = boxes().some((one) => one.checked) ? "[data-replay-selected]" : "[data-replay]";
+  const to = document.querySelector(way);
+  if (!to) return false;
+  if (to.form?.method === "post") to.focus(); else to.click();
+}
 
 function open() { const link = rows()[here]?.querySelector("[data-open]"); if (!link) return false; location.assign(link.href); }

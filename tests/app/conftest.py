@@ -4,19 +4,25 @@ import base64
 import hashlib
 import hmac
 import json
+import re
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from datetime import UTC, datetime
+from html import unescape
 from itertools import count
 from pathlib import Path
 
 import jwt
+import orjson
 import psycopg
 import pytest
 from sqlalchemy import text
 from werkzeug.datastructures import Headers
+from werkzeug.security import generate_password_hash
 
-from adapters import shops
+from adapters import audit, failures, inbox, shops
+from adapters.inbox import Arrival
 from app import build_app
 from settings import read_settings
 from workers import turns
@@ -245,3 +251,90 @@ def payload():
     """payload(name) → the bytes of a file in tests/payloads."""
     folder = Path(__file__).parent.parent / "payloads"
     return lambda name: (folder / name).read_bytes()
+
+
+# -- the console
+
+CONSOLE_HTML = {"Accept": "text/html"}
+HASH = generate_password_hash("secret", method="pbkdf2:sha256:1000")
+
+
+@pytest.fixture
+def console(build, database, redis):
+    return build(OPS_USERS=f"ada:operator:{HASH} vic:viewer:{HASH}")
+
+
+@pytest.fixture
+def ada(console):
+    return Browser(console, "ada")
+
+
+@pytest.fixture
+def vic(console):
+    return Browser(console, "vic")
+
+
+class Browser:
+    """Follows the redirect after a form, as browsers do."""
+
+    def __init__(self, app, name):
+        self.client = app.test_client()
+        self.client.post("/ops/sign-in", data={"name": name, "password": "secret"})
+
+    def get(self, address, status=200, **query):
+        answer = self.client.get(address, query_string=query or None, headers=CONSOLE_HTML)
+        assert answer.status_code == status, answer.text
+        return unescape(answer.text)
+
+    def submit(self, page, action, status=200, **values):
+        """Fill in the form that leads to `action` on this page and send it; the page that follows."""
+        form = next(f for f in re.findall(r"<form.*?</form>", page, re.DOTALL) if f'action="{action}"' in f)
+        hidden = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', form)
+        data = {name: [v for n, v in hidden if n == name] for name, _ in hidden} | values
+        answer = self.client.post(action, data=data, headers=CONSOLE_HTML, follow_redirects=True)
+        assert answer.status_code == status, answer.text
+        return unescape(answer.text)
+
+
+@pytest.fixture
+def stored(database, product):
+    """stored(n, dead_because=None, **of the Arrival) → the ids of n deliveries, each of another product."""
+    numbers = iter(range(1, 10_000_000))
+
+    def store(count=1, *, dead_because=None, **changes):
+        now = datetime.now(UTC)
+        arrivals = []
+        for _ in range(count):
+            number = next(numbers)
+            given = {"body": orjson.dumps(product(number)), "topic": "products/update", "feed": "products"}
+            given |= {"shop": SHOP, "webhook_id": f"w-{number}", "resource_id": number, "triggered_at": now}
+            arrivals.append(Arrival(**given | {"received_at": now, "dead_because": dead_because} | changes))
+        with database.begin() as db:
+            inbox.store(db, arrivals)
+            rows = db.execute(text("SELECT id FROM deliveries ORDER BY id DESC LIMIT :n"), {"n": count})
+            return sorted(row.id for row in rows)
+
+    return store
+
+
+@pytest.fixture
+def filed(database):
+    """filed() → the fingerprints of what is dead."""
+
+    def file():
+        with database.begin() as db:
+            failures.file(db, 200_000)
+            return [group["fingerprint"] for group in failures.listed(db)]
+
+    return file
+
+
+@pytest.fixture
+def audited(database):
+    """audited() → (who, act, why, count) of everything done by hand, newest first."""
+
+    def read():
+        with database.connect() as db:
+            return [(row["who"], row["act"], row["why"], row["count"]) for row in audit.listed(db)]
+
+    return read
