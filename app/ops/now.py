@@ -9,10 +9,11 @@ import redis
 from flask import Response
 from sqlalchemy import Connection
 
-from adapters import failures, overview, rejections, stock, workforce
+from adapters import failures, ground, overview, rejections, stock, workforce
 from adapters.bell import LANES
 from adapters.overview import Dead, Feed
 from adapters.workforce import Hand
+from app.doctor import OFTEN
 from app.office import office
 from app.ops.entrance import console
 from app.ops.frame import page
@@ -120,9 +121,10 @@ def _of_processes(db: Connection, now: datetime, hands: list[Hand] | None) -> It
         for lane in LATE_SECONDS:
             if not any(hand.lane == lane and not hand.is_silent(now) for hand in hands):
                 yield Trouble("critical", f"No worker serves the lane {lane}.", None, "/ops/workers")
-    due = [duty["due_at"] for duty in overview.duties(db)]
-    if not due or now - max(due) > timedelta(seconds=STOPPED_SECONDS):
-        yield Trouble("critical", "No clock is running.", max(due, default=None), "/ops/workers")
+    late = ground.clock_is_late(db, OFTEN)
+    if late is None or late > STOPPED_SECONDS:
+        since = now - timedelta(seconds=late) if late is not None else None
+        yield Trouble("critical", "No clock is running.", since, "/ops/workers")
 
 
 def _of_deliveries(db: Connection, now: datetime, lanes: dict[str, tuple[int, float | None]]) -> Iterator[Trouble]:

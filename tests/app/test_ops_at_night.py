@@ -34,6 +34,14 @@ def test_it_has_been_bad_since_the_first_death_that_nobody_attended_to(ada, stor
     assert page.count("3 h ago") >= 1
 
 
+def test_a_clock_that_stopped_is_seen_at_once_though_hourly_duties_are_still_to_come(ada, sql):
+    hourly = "('forget old alerts', now() + interval '50 minutes')"
+    sql(f"INSERT INTO duties (name, due_at) VALUES ('sweep', now()), {hourly}")
+    assert "No clock is running." not in ada.get("/ops")
+    sql("UPDATE duties SET due_at = now() - interval '2 minutes' WHERE name = 'sweep'")
+    assert "No clock is running.</a> Since" in ada.get("/ops")
+
+
 def test_signatures_silence_and_a_stopped_replay_are_troubles_in_the_words_of_their_alerts(
     ada, database, door_of, console, product, stored, sql, wait_for
 ):
