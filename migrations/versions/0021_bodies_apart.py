@@ -7,7 +7,7 @@ A row of the inbox is updated at least once, when it is closed, and Postgres wri
 from alembic import op
 
 revision = "0021"
-down_revision = "0017"
+down_revision = "0018"
 
 
 def upgrade() -> None:
