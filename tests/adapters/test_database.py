@@ -123,9 +123,9 @@ def test_the_clock_is_the_databases_not_the_machines(engine):
     clock = Clock()
     with engine.connect() as db:
         db.execute(text("CREATE SCHEMA later"))
-        db.execute(text("CREATE FUNCTION later.clock_timestamp() RETURNS timestamptz RETURN '2040-05-01T12:00:00Z'"))
+        db.execute(text("CREATE FUNCTION later.clock_timestamp() RETURNS timestamptz RETURN timestamptz '2040-05-01Z'"))
         db.execute(text("SET LOCAL search_path = later, pg_catalog"))
         read = clock.read(db)
 
-    assert read == datetime(2040, 5, 1, 12, tzinfo=UTC)
+    assert read == datetime(2040, 5, 1, tzinfo=UTC)
     assert read < clock.now() < read + timedelta(hours=1)
