@@ -24,45 +24,54 @@ class Check:
     breaker: Breaker
 
 
-# Due: its time has come, the shop came or went or lost its token, or a run has failed since.
-_IS_DUE = """
-    (h.next_check_at <= now() OR h.shop_state IS DISTINCT FROM s.state
-     OR EXISTS (SELECT 1 FROM feeds f WHERE f.shop = s.domain AND f.failing_because IS NOT NULL
-                                        AND f.last_attempt_at > h.checked_at))
-"""
+# Three reasons why a check is due, each found by an index of its own: a question that has all of them in one condition
+# would read every shop, for each shop that is checked.
+_IS_FREE = "(h.leased_until IS NULL OR h.leased_until < now())"
+_DUE = (
+    # It came, or lost its token, or found it again.
+    f"FROM shops s JOIN health h ON h.shop = s.domain WHERE s.is_news AND {_IS_FREE}",
+    # A run has failed since.
+    f"""FROM feeds f JOIN health h ON h.shop = f.shop JOIN shops s ON s.domain = f.shop
+        WHERE f.failing_because IS NOT NULL AND f.last_attempt_at > h.checked_at
+          AND s.state <> 'uninstalled' AND {_IS_FREE}""",
+    # Its time has come.
+    f"""FROM health h JOIN shops s ON s.domain = h.shop
+        WHERE h.next_check_at <= now() AND s.state <> 'uninstalled' AND {_IS_FREE}""",
+)
 _ADMIT = text("""
     INSERT INTO health (shop) SELECT domain FROM shops s
-    WHERE state <> 'uninstalled' AND NOT EXISTS (SELECT 1 FROM health h WHERE h.shop = s.domain)
+    WHERE s.is_news AND NOT EXISTS (SELECT 1 FROM health h WHERE h.shop = s.domain)
     ON CONFLICT DO NOTHING
 """)
-_CLAIM = text(f"""
-    UPDATE health SET leased_until = now() + make_interval(secs => :lease),
-                      next_check_at = now() + make_interval(secs => :every)
-    WHERE shop = (
-        SELECT h.shop FROM health h JOIN shops s ON s.domain = h.shop
-        WHERE s.state <> 'uninstalled' AND (h.leased_until IS NULL OR h.leased_until < now()) AND {_IS_DUE}
-        ORDER BY h.next_check_at LIMIT 1 FOR UPDATE OF h SKIP LOCKED
-    )
-    RETURNING shop, now() AS began, known, open_until, failed_probes, judged_run
-""")  # noqa: S608 — put together from names of our own
+_CLAIMS = tuple(
+    text(f"""
+        UPDATE health SET leased_until = now() + make_interval(secs => :lease),
+                          next_check_at = now() + make_interval(secs => :every)
+        WHERE shop = (SELECT h.shop {due} ORDER BY h.next_check_at LIMIT 1 FOR UPDATE OF h SKIP LOCKED)
+        RETURNING shop, now() AS began, known, open_until, failed_probes, judged_run
+    """)  # noqa: S608 — put together from names of our own
+    for due in _DUE
+)
 
 
 def claim(db: Connection, every: float) -> Check | None:
-    """The shop whose check has been due longest, leased. Who dies with it costs that shop one check."""
+    """A shop whose check is due, leased: news first, then who has waited longest. Who dies with it costs one check."""
     db.execute(_ADMIT)
-    row = db.execute(_CLAIM, {"lease": LEASE_SECONDS, "every": every}).one_or_none()
-    if row is None:
-        return None
-    return Check(row.shop, row.began, row.known, Breaker(row.open_until, row.failed_probes, row.judged_run))
+    for statement in _CLAIMS:
+        row = db.execute(statement, {"lease": LEASE_SECONDS, "every": every}).one_or_none()
+        if row is not None:
+            return Check(row.shop, row.began, row.known, Breaker(row.open_until, row.failed_probes, row.judged_run))
+    return None
+
+
+_ANY_DUE = text(f"""
+    SELECT EXISTS (SELECT 1 FROM shops s WHERE s.is_news AND NOT EXISTS (SELECT 1 FROM health WHERE shop = s.domain))
+           OR {" OR ".join(f"EXISTS (SELECT 1 {due})" for due in _DUE)}
+""")  # noqa: S608 — put together from names of our own
 
 
 def is_due(db: Connection) -> bool:
-    statement = text(f"""
-        SELECT EXISTS (SELECT 1 FROM shops s LEFT JOIN health h ON h.shop = s.domain
-                       WHERE s.state <> 'uninstalled'
-                         AND (h.shop IS NULL OR (h.leased_until IS NULL OR h.leased_until < now()) AND {_IS_DUE}))
-    """)  # noqa: S608 — put together from names of our own
-    return bool(db.execute(statement).scalar_one())
+    return bool(db.execute(_ANY_DUE).scalar_one())
 
 
 def hold_shop(db: Connection, shop: str) -> bool:
@@ -75,9 +84,10 @@ _DONE = text("""
     UPDATE health SET known = CAST(:known AS jsonb), open_until = :open_until, failed_probes = :failed_probes,
                       judged_run = :judged_run, checked_at = :checked_at,
                       next_check_at = CASE WHEN next_check_at = to_timestamp(0) THEN now() ELSE :next_check_at END,
-                      shop_state = (SELECT state FROM shops WHERE domain = :shop), leased_until = NULL
+                      leased_until = NULL
     WHERE shop = :shop
 """)
+_CHECKED = text("UPDATE shops SET checked_state = state WHERE domain = :shop AND state IS DISTINCT FROM checked_state")
 
 
 def done(
@@ -99,6 +109,7 @@ def done(
         "next_check_at": next_check_at,
     }
     db.execute(_DONE, values)
+    db.execute(_CHECKED, {"shop": check.shop})
 
 
 def check_soon(db: Connection, shop: str) -> None:
@@ -176,10 +187,18 @@ def count_heard(db: Connection) -> None:
 
 def forget_heard(db: Connection) -> None:
     """Only the week before the last webhook is needed, however long ago that was."""
-    db.execute(
-        text("""DELETE FROM heard h USING (SELECT shop, feed, max(hour) AS hour FROM heard GROUP BY 1, 2) AS last
-                WHERE h.shop = last.shop AND h.feed = last.feed AND h.hour < last.hour - interval '7 days'""")
-    )
+    db.execute(_FORGET)
+
+
+# Feed by feed along the key: what is kept, which is nearly all, is not read.
+_FORGET = text("""
+    DELETE FROM heard WHERE ctid = ANY(ARRAY(
+        SELECT old.ctid FROM shops CROSS JOIN (VALUES ('products'), ('customers')) AS kind (feed)
+        CROSS JOIN LATERAL (SELECT max(hour) AS hour FROM heard
+                            WHERE shop = shops.domain AND heard.feed = kind.feed) AS last
+        CROSS JOIN LATERAL (SELECT ctid FROM heard WHERE shop = shops.domain AND heard.feed = kind.feed
+                              AND heard.hour < last.hour - interval '7 days' OFFSET 0) AS old))
+""")
 
 
 def heard(db: Connection, shop: str, feed: str) -> list[Heard]:

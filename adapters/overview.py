@@ -57,10 +57,9 @@ class Dead:
 
 _DEAD_NOW = text("SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE outcome = 'dead' LIMIT :most) AS found")
 _DIED = text("""
-    SELECT coalesce(sum(a.dead) FILTER (WHERE a.hour > now() - interval '24 hours'), 0) AS today,
-           coalesce(sum(a.dead) FILTER (WHERE a.hour <= now() - interval '24 hours'), 0) AS yesterday
-    FROM shops s CROSS JOIN (VALUES ('products'), ('customers')) AS kind (feed)
-    JOIN activity a ON a.shop = s.domain AND a.feed = kind.feed AND a.hour > now() - interval '48 hours'
+    SELECT coalesce(sum(dead) FILTER (WHERE hour > now() - interval '24 hours'), 0) AS today,
+           coalesce(sum(dead) FILTER (WHERE hour <= now() - interval '24 hours'), 0) AS yesterday
+    FROM activity WHERE hour > now() - interval '48 hours' AND dead > 0
 """)
 _LAST_DIED = text("SELECT max(last_seen) FROM failures")
 

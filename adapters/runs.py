@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, Result, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.types import BigInteger
+from sqlalchemy.types import BigInteger, Boolean, Text
 
 FEEDS = ("products", "customers")
 LEASE_SECONDS = 60
@@ -276,10 +276,33 @@ _DUE = text("""
 """)
 
 
-def take_due(db: Connection, every: float, complete_every: float, most: int = 100) -> list[dict[str, Any]]:
+def take_due(db: Connection, every: float, complete_every: float, most: int = 1_000) -> list[dict[str, Any]]:
     """Feeds whose run is due, each given its next time: shop, feed, whether a complete one, whether the first."""
     values = {"every": every, "complete_every": complete_every, "most": most}
     return [dict(row) for row in db.execute(_DUE, values).mappings()]
+
+
+_START_TAKEN = text("""
+    INSERT INTO runs (shop, feed, trigger, complete)
+    SELECT shop, feed, CASE WHEN first THEN 'install' ELSE 'schedule' END, complete
+    FROM unnest(:shops, :feeds, :completes, :firsts) AS taken (shop, feed, complete, first)
+    ON CONFLICT (shop, feed) WHERE state = 'running' DO NOTHING
+""").bindparams(
+    bindparam("shops", type_=ARRAY(Text)),
+    bindparam("feeds", type_=ARRAY(Text)),
+    bindparam("completes", type_=ARRAY(Boolean)),
+    bindparam("firsts", type_=ARRAY(Boolean)),
+)
+
+
+def start_taken(db: Connection, due: Sequence[Mapping[str, Any]]) -> None:
+    """Runs of the feeds that `take_due` took, in one statement: of 100,000 shops 333 feeds are due a second.
+
+    Where one has begun meanwhile, that one is meant.
+    """
+    names = {"shops": "shop", "feeds": "feed", "completes": "complete", "firsts": "first"}
+    if due:
+        db.execute(_START_TAKEN, {column: [feed[name] for feed in due] for column, name in names.items()})
 
 
 def feed(db: Connection, shop: str, name: str) -> dict[str, Any] | None:

@@ -183,7 +183,7 @@ def _events(work: Work) -> None:
     named = {i for gid in gids if (i := nodes.node_id({"id": gid})) is not None}
     with work.workshop.db.connect() as db:
         hinted = mirror_products.live(db, run.shop, named)
-        live = runs.live_records(db, run)
+        live = runs.live_records(db, run) if hinted else 0
     existing = fetch.existing(work.workshop.admin, run.shop, work.token, "Product", hinted) if hinted else set()
     gone = sorted(hinted - existing)
     if _brake(work, len(gone), live, read=live):

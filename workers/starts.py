@@ -14,9 +14,7 @@ def start_due_runs(workshop: Workshop) -> None:
     settings = workshop.settings
     with workshop.db.begin() as db:
         due = runs.take_due(db, settings.reconcile_seconds, settings.complete_run_seconds)
-        for feed in due:
-            trigger = "install" if feed["first"] else "schedule"
-            runs.start(db, feed["shop"], feed["feed"], trigger, complete=feed["complete"])
+        runs.start_taken(db, due)
     if due:
         log.info("runs_started", runs=len(due))
         workshop.bell.wake("bulk")

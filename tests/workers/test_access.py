@@ -110,7 +110,7 @@ def test_a_shop_without_any_mail_keeps_its_access_by_being_checked(guest):
     assert guest.state() == "active"
     assert guest.value("SELECT refresh_expires_at > now() + interval '89 days' FROM shops WHERE domain = :shop")
     assert guest.value("SELECT token_expires_at > now() FROM shops WHERE domain = :shop")
-    assert guest.value("SELECT shop_state FROM health") == "active"
+    assert guest.value("SELECT checked_state FROM shops") == "active"
 
 
 def test_a_check_finds_that_access_has_run_out(guest):

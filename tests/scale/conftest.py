@@ -1,0 +1,106 @@
+"""Two grounds with the same shops: one small, one with ten times as much of everything in it."""
+
+import uuid
+from contextlib import ExitStack, closing
+from dataclasses import replace
+
+import psycopg
+import pytest
+from sqlalchemy import text
+from werkzeug.security import generate_password_hash
+
+from bench import crowd
+from bench.crowd import Amount
+
+SMALL = Amount(shops=25, products=600, members=100, bystanders=1_000, deliveries=4_000, runs=80, hours=80, bodies=True)
+LARGE = replace(SMALL, products=6_000, members=1_000, bystanders=10_000, deliveries=40_000, runs=800, hours=800)
+API_SECRET = "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"
+PASSWORD = generate_password_hash("secret", method="pbkdf2:sha256:1000")
+
+
+@pytest.fixture
+def grounds(create_database, environment, devstore, redis, until):
+    """(small, large), each with a database of its own, a front door, a workshop and the shop `crowd.shop(0)`."""
+    from tests.scale.deeds import SHOP
+
+    devstore.move_app(secret=API_SECRET)
+    devstore.open_shop(SHOP, token=crowd.TOKEN.decode(), products=30, customers=40, variants=3)
+    devstore.settings(SHOP, index_lag=0, bucket=100_000, restore_rate=100_000)
+    with ExitStack() as stack:
+        yield [
+            stack.enter_context(closing(Ground(create_database, environment, devstore, redis, until, amount)))
+            for amount in (SMALL, LARGE)
+        ]
+
+
+class Ground:
+    """A database with a crowd in it, and everything that is done to it."""
+
+    def __init__(self, create_database, environment, devstore, redis, until, amount):
+        from adapters.database import migrate
+        from app import build_app
+        from settings import read_settings
+        from workers.workshop import open_workshop
+
+        self.amount, self.devstore, self.redis, self.until = amount, devstore, redis, until
+        url = create_database(f"crowd_{uuid.uuid4().hex}")
+        migrate(url)
+        surroundings = environment | {
+            "DATABASE_URL": url,
+            "SHOPIFY_API_SECRET": API_SECRET,
+            "SHOPIFY_ADMIN_ORIGIN": devstore.url + "/{shop}",
+            "OPS_USERS": f"ada:operator:{PASSWORD}",
+            "ALERT_URL": "http://127.0.0.1:9/alerts",
+        }
+        settings = read_settings(surroundings)
+        self.app, self.workshop = build_app(settings), open_workshop(settings)
+        with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as db:
+            crowd.fill(db, self.workshop.vault, amount)
+
+    def post(self, topic, body, webhook_id=None):
+        from devstore.courier import sign
+        from tests.scale.deeds import SHOP, encode
+
+        raw = encode(body)
+        headers = {
+            "Content-Type": "application/json",
+            "X-Shopify-Topic": topic,
+            "X-Shopify-Hmac-Sha256": sign(raw, API_SECRET),
+            "X-Shopify-Shop-Domain": SHOP,
+            "X-Shopify-Webhook-Id": webhook_id or str(uuid.uuid4()),
+        }
+        answer = self.app.test_client().post("/webhooks", data=raw, headers=headers)
+        assert answer.status_code == 200, answer.text
+
+    def get(self, path):
+        self.ask("GET", path, 200)
+
+    def ask(self, method, path, status):
+        """As whoever may look there."""
+        from tests.scale.deeds import SHOP, basic
+
+        if path.startswith("/ops"):
+            headers = {"Authorization": basic("ada", "secret"), "Accept": "text/html"}
+        else:
+            token = self.devstore.id_token(SHOP)
+            headers = {"Authorization": f"Bearer {token}", "Accept": "text/html, application/json"}
+        answer = self.app.test_client().open(path, method=method, headers=headers)
+        assert answer.status_code == status, f"{path}: {answer.status_code} {answer.text[:500]}"
+
+    def value(self, statement, **values):
+        with self.workshop.db.connect() as db:
+            return db.execute(text(statement), values).scalar()
+
+    def execute(self, statement, **values):
+        with self.workshop.db.begin() as db:
+            db.execute(text(statement), values)
+
+    def close(self):
+        office = self.app.extensions["office"]
+        office.db.dispose()
+        office.frontdesk._db.dispose()
+        office.admin.close()
+        office.tokens.close()
+        self.workshop.db.dispose()
+        self.workshop.admin.close()
+        self.workshop.tokens.close()

@@ -1,0 +1,104 @@
+"""Postgres is asked about each statement as the product really sends it, among little and among ten times as much."""
+
+import importlib
+import pkgutil
+
+import pytest
+from sqlalchemy import TextClause
+
+import adapters
+from tests.scale.deeds import everything
+from tests.scale.recorder import Recorder
+
+# Whatever has a row for each record, delivery, run or hour. What has one for each shop or duty may be read whole.
+LARGE = {"products", "variants", "customers", "deliveries", "attempts", "issues", "gaps", "runs", "activity", "heard"}
+
+# By a part of the statement: why it may touch more where there is more.
+MAY_GROW = {
+    "SELECT m.id FROM (SELECT id FROM products": "a complete run compares all of a shop's records",
+    "SELECT 1 FROM customers c WHERE c.state <> 'member'": "`flask retention` counts, by hand, at most 100,000",
+    "WITH slice AS MATERIALIZED": "a batch has a fixed size, of which here all of the small ground is a part",
+    "position(lower(": "words are searched among one shop's open issues, by hand",
+    "SELECT code, severity, count(*) AS issues": "one shop's open issues in groups",
+    "id > (SELECT coalesce(max(id), 0) - ": "counted to 100,001, among the newest million at most",
+    "SELECT count(*) FROM products": "an index entry a product, and the row where it changed since the last vacuum",
+    "SELECT severity, count(*) AS n FROM issues": "the same, of open issues",
+    "count(*) OVER (PARTITION BY sku_fold)": "a few pages a SKU of the batch; it answers those that clash",
+    "INSERT INTO heard": "what came since the last count, wherever it lies by now",
+    "SELECT g.feed, g.resource_id AS id": "for each gap that is shown the webhooks about its record are looked at",
+    "SELECT rule, CASE WHEN rule = 'tag'": "one shop's members by what let them in, on the page of settings",
+}
+MAY_SCAN = {"SELECT 1 FROM customers c WHERE c.state <> 'member'": "see above"}
+
+# Constants of `adapters` that nothing here executes.
+NOT_EXECUTED = {
+    "one shop, by its key, when its access or its settings change": {
+        *("shops._ADMIT", "shops._KNOW", "shops._LEASE", "shops._MAY_PROBE", "shops._NEEDS_AUTH", "shops._RENEW"),
+        *("shops._UNINSTALL", "shop_settings._CHANGE", "shop_settings._SOONER", "notices._WRITE"),
+        *("notices._WRITE_TEST",),
+    },
+    "one thing, by its key, by hand": {"failures._CHANGE", "replays._RESUME", "identities._IDENTIFY"},
+    "`flask doctor` and `flask keys`, by hand": {"ground._HELD", "ground._LATE", "ground._REFRESH", "sealed._SEALED"},
+    "the clock finds and claims its duties in a table of sixteen rows": {"duties._CLAIM", "duties._RESTING"},
+    "rotating keys walks through all there is": {
+        *("rotation._NEXT_SHOPS", "rotation._NEXT_CUSTOMERS", "rotation._LOCK_SHOPS", "rotation._SEAL_SHOP"),
+        *("rotation._LOCK_CUSTOMERS", "rotation._LOCK_SHARERS", "rotation._SEAL_CUSTOMER", "rotation._RENAME_SCOPE"),
+    },
+}
+
+
+@pytest.mark.timeout(400)
+def test_every_statement_goes_by_an_index_and_touches_no_more_when_all_tables_are_ten_times_as_large(grounds):
+    small, large = (recorded(ground) for ground in grounds)
+
+    scanning = {(s.deed, s.short[:200]) for s in large.seen if s.scanned() & LARGE and not is_named(s, MAY_SCAN)}
+    assert scanning == set()
+    if told := grown(small, large):
+        pytest.fail("\n".join(map(str, told)))
+    assert not_executed(large) == []
+
+
+def recorded(ground):
+    ground.redis.flushall()
+    recorder = Recorder()
+    with recorder.listening():
+        for deed, do in everything(ground).items():
+            with recorder.of(deed):
+                do()
+    return recorder
+
+
+def is_named(seen, exceptions):
+    return any(part in seen.short for part in exceptions)
+
+
+def grown(small, large):
+    """Statements that touched more pages than twice as many and a few for each row they answer or write."""
+    before = most_blocks(small)
+    return [
+        (seen.deed, seen.short[:200], before[key], seen.blocks)
+        for seen in large.seen
+        if (key := (seen.deed, seen.short)) in before
+        and seen.blocks > 2 * before[key] + 6 * seen.rows + 60
+        and not is_named(seen, MAY_GROW)
+    ]
+
+
+def most_blocks(recorder):
+    found = {}
+    for seen in recorder.seen:
+        key = seen.deed, seen.short
+        found[key] = max(found.get(key, 0), seen.blocks)
+    return found
+
+
+def not_executed(recorder):
+    modules = [importlib.import_module(f"adapters.{found.name}") for found in pkgutil.iter_modules(adapters.__path__)]
+    constants = {
+        f"{module.__name__.removeprefix('adapters.')}.{name}": id(value)
+        for module in modules
+        for name, value in vars(module).items()
+        if isinstance(value, TextClause)
+    }
+    left = {name for name, number in constants.items() if number not in recorder.named}
+    return sorted(left - set().union(*NOT_EXECUTED.values()))
