@@ -10,10 +10,12 @@ from types import FrameType
 
 import click
 
-from bench import document, report
+from bench import capacity_page, document, report
 from bench.course import ALONE, BESIDE_OTHERS, TROUBLE, Course, sentence
 from bench.measures import Size
 from bench.progress import progress
+from bench.scale import QUICK as QUICK_REACH
+from bench.scale import Reach
 from bench.sides import express
 from bench.stage import CHECKOUT
 
@@ -67,6 +69,8 @@ def main(
     size = QUICK if quick else Size()
     if not quick and not everything and only is None:
         size = _shorter(size)
+    if everything or only == "scale":  # it makes ten million rows
+        size = replace(size, reach=QUICK_REACH if quick else Reach())
     standard = size
     size = replace(
         size,
@@ -76,7 +80,7 @@ def main(
         backfill_customers=customers or size.backfill_customers,
     )
     signal.signal(signal.SIGTERM, _leave)
-    path = report.RESULTS / ("quick.json" if quick else "latest.json")
+    path = report.RESULTS / f"{'quick' if quick else 'latest'}{'-scale' if only == 'scale' else ''}.json"
     course, options = Course(size, only, airbyte), asdict(size) | {"only": only}
     try:
         where = report.machine()
@@ -94,6 +98,10 @@ def main(
     if course.problems:
         sys.exit("\n".join(["The bench failed.", *course.problems]))
     print("All deliveries arrived.")
+    if "scale" in course.found:
+        page = report.RESULTS / "capacity.md" if quick else capacity_page.PAGE
+        capacity_page.write(course.found["scale"], where, page)
+        print(f"Written to {page.relative_to(CHECKOUT)}")
     if not quick and only is None and size == standard:
         document.publish(report.as_figures(course.found, options, where, []))
         print("Written to docs/performance.md")

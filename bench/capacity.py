@@ -44,6 +44,7 @@ class Prices:
     run_bytes: float
     redis_shop_bytes: float
     quiet_run_points: float
+    quiet_run_points_reserved: float
     read_record_points: float
 
 

@@ -57,6 +57,7 @@ def prices(found: Figures) -> Prices:
         run_bytes=_bytes(storage["runs"]),
         redis_shop_bytes=bell["bytes_a_shop_with_mail"] + bell["bytes_a_budget"],
         quiet_run_points=runs["quiet_run"]["points"],
+        quiet_run_points_reserved=runs["quiet_run"]["points_reserved"],
         read_record_points=runs["complete_run_a_record"]["points"],
     )
 
@@ -256,7 +257,7 @@ def _size(size: float) -> str:
     for unit, name in ((1024 * GIB, "TiB"), (GIB, "GiB")):
         if size >= unit:
             return f"{size / unit:,.1f} {name}"
-    return f"{size / MIB:,.0f} MiB"
+    return f"{size / MIB:,.0f} MiB" if size >= 10 * MIB else f"{size / MIB:,.1f} MiB"
 
 
 def _firsts(price: Prices) -> Iterator[str]:
@@ -271,14 +272,15 @@ def _firsts(price: Prices) -> Iterator[str]:
 
 
 def _budget(price: Prices) -> Iterator[str]:
-    points = FEEDS * HOURLY.quiet_runs * price.quiet_run_points
+    day, second = FEEDS * HOURLY.quiet_runs * price.quiet_run_points, 86_400
     yield "\n## Shopify's budget\n"
     yield (
-        f"An incremental run asks for {price.quiet_run_points:.1f} points, and a complete one, page by page, for\n"
-        f"{price.read_record_points:.1f} a record (a bulk operation, above 5,000 records, for some ten in all). A\n"
-        f"day of quiet runs of a shop asks for {points:,.0f} points of the {100 * 86_400:,} that a bucket of 100 a\n"
-        f"second gives in a day: {points / 86_400:.2f} %. Each shop has a budget of its own, so their number does\n"
-        "not matter."
+        f"An incremental run uses {price.quiet_run_points:.1f} points, while {price.quiet_run_points_reserved:,.0f}\n"
+        "must be there for its queries; a complete one, page by page, uses\n"
+        f"{price.read_record_points:.1f} a record (a bulk operation, above 5,000 records, some ten in all).\n"
+        f"A day of quiet runs of a shop uses {day:,.0f} points of the {100 * second:,} that a bucket of 100 a second\n"
+        f"gives: {day / second:.2f} %. The pretend Shopify charges nothing for an empty page. Each shop has a budget\n"
+        "of its own, so their number does not matter."
     )
 
 

@@ -10,7 +10,7 @@ from adapters.budget import Budget
 from bench import crowd
 from bench.crowd import Amount
 from bench.expense import Meter
-from bench.scale import Figures, Ground, Place
+from bench.scale import Crowd, Figures, Place
 from settings import read_settings
 from workers.timetable import DUTIES
 from workers.workshop import Workshop, open_workshop
@@ -25,11 +25,11 @@ def clock(standing: Place, shops: Sequence[int]) -> Figures:
     found = {}
     for count in shops:
         name = f"clock {count}"
-        ground = standing.create(name, Amount(shops=count, products=count, members=count // 10, runs=2, hours=2))
-        workshop = open_workshop(read_settings(standing.told(ground.url)))
+        among = standing.create(name, Amount(shops=count, products=count, members=count // 10, runs=2, hours=2))
+        workshop = open_workshop(read_settings(standing.told(among.url)))
         try:
-            with ground.db:
-                found[str(count)] = _clock(standing, ground, workshop)
+            with among.db:
+                found[str(count)] = _clock(standing, among, workshop)
         finally:
             workshop.db.dispose()
             workshop.admin.close()
@@ -37,11 +37,11 @@ def clock(standing: Place, shops: Sequence[int]) -> Figures:
     return found
 
 
-def _clock(standing: Place, ground: Ground, workshop: Workshop) -> Figures:
-    meter, duties = Meter(ground.db, standing.redis), {}
+def _clock(standing: Place, among: Crowd, workshop: Workshop) -> Figures:
+    meter, duties = Meter(among.db, standing.redis), {}
     minute = {"cpu_ms": 0.0, "blocks": 0.0}
     for duty in DUTIES:
-        standing.note(f"scale: the clock with {ground.amount.shops:,} shops", duty.name)
+        standing.note(f"scale: the clock with {among.amount.shops:,} shops", duty.name)
         standing.redis.flushall()
         duty.do(workshop)
         before, own = meter.read(), time.process_time()
@@ -56,14 +56,14 @@ def _clock(standing: Place, ground: Ground, workshop: Workshop) -> Figures:
     return {
         "duties": duties,
         "minute": {name: round(cost) for name, cost in minute.items()},
-        **_due(meter, ground, workshop),
+        **_due(meter, among, workshop),
     }
 
 
-def _due(meter: Meter, ground: Ground, workshop: Workshop) -> Figures:
+def _due(meter: Meter, among: Crowd, workshop: Workshop) -> Figures:
     """All feeds are due: a second's worth of them is started, and steps of them are claimed."""
-    ground.db.execute("UPDATE feeds SET next_run_at = now() - random() * interval '10 minutes'")
-    ground.db.execute("VACUUM ANALYZE feeds")
+    among.db.execute("UPDATE feeds SET next_run_at = now() - random() * interval '10 minutes'")
+    among.db.execute("VACUUM ANALYZE feeds")
     before, own = meter.read(), time.process_time()
     with workshop.db.begin() as db:
         due = runs.take_due(db, 600, 86_400)

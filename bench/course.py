@@ -21,6 +21,7 @@ from bench.memory import Memory
 from bench.progress import Note
 from bench.quiet import quiet
 from bench.replay import replay
+from bench.scale import scale
 from bench.stage import Lost
 from devstore.client import DevstoreError
 from devstore.servers import ServerError
@@ -35,7 +36,7 @@ BESIDE_OTHERS = {
     "lookup": "lookup",
     "replay": "replay",
 }
-ALONE = {"backfill": "backfill", "run": "beside_run", "quiet": "quiet"}
+ALONE = {"backfill": "backfill", "run": "beside_run", "quiet": "quiet", "scale": "scale"}
 # What a machine can do to a measurement. A fault of the bench itself is none of it, and ends it with its traceback.
 TROUBLE = (
     Lost,
@@ -112,6 +113,7 @@ class Course:
             "backfill": lambda: backfill(note, *amounts, airbyte=self.airbyte),
             "run": partial(beside_run, note, size),
             "quiet": partial(quiet, note, size.quiet_shops, size.quiet_sizes, size.bulk_above),
+            **({"scale": partial(scale, note, size.reach)} if size.reach else {}),
         }
 
     def _take(self, name: str, key: str, take: Take) -> None:

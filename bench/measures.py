@@ -10,6 +10,7 @@ from bench import mail
 from bench.contest import Contest
 from bench.memory import Memory
 from bench.progress import Note
+from bench.scale import Reach
 from bench.sender import send
 from bench.sides.floor import BARE, POSTGRES
 from bench.spread import spread
@@ -43,6 +44,7 @@ class Size:
     live_per_second: float = 100.0  # beside a replay, and beside a run
     window_seconds: float = 10.0
     run_products: int = 10_000
+    reach: Reach | None = None  # of what is only measured when it is asked for
 
 
 @dataclass(frozen=True)

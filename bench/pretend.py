@@ -71,6 +71,7 @@ class Pretend:
     note: Note
     port: int
     secret: str
+    redis_url: str
 
     def open_shop(self, domain: str, **wanted: Any) -> float:
         """A shop with an invented catalogue at the pretend Shopify; how many seconds that took."""
@@ -122,7 +123,7 @@ def pretend(note: Note, bulk_above: int) -> Iterator[Pretend]:
 
             with procfile(on.folder, environment, note) as family:
                 memory = Memory(lambda: family() | {"devstore": [process]})
-                yield Pretend(on.folder, devstore, db, memory, install, note, port, on.secret)
+                yield Pretend(on.folder, devstore, db, memory, install, note, port, on.secret, on.valkey.url)
 
 
 def _connect(on: Ground) -> psycopg.Connection[Any]:

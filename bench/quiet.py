@@ -23,7 +23,7 @@ def quiet(note: Note, shops: int, sizes: tuple[int, ...], bulk_above: int) -> Fi
             standing.open_shop(shop, products=size, customers=CUSTOMERS, variants=1)
         began = time.monotonic()
         standing.install([*many, *sized.values()])
-        _await_imports(standing)
+        await_imports(standing)
         imported = time.monotonic() - began
         return {
             "imported_in_seconds": round(imported, 1),
@@ -41,7 +41,7 @@ _OPEN = """
 """
 
 
-def _await_imports(standing: Pretend) -> None:
+def await_imports(standing: Pretend) -> None:
     standing.await_none("quiet: first imports", lambda: number(standing.db, _OPEN))
     # From here on nothing is due but what is made so: what is counted below is one cycle, and only that.
     standing.db.execute("UPDATE feeds SET next_run_at = now() + interval '1 day'")

@@ -38,7 +38,8 @@ def _cost(standing: Pretend, meter: Meter, do: Callable[[], None], number_of: in
     asked, before = standing.asked(), meter.read()
     do()
     spent, told = meter.read() - before, standing.asked() - asked
-    points = {"queries": round(told.queries / number_of, 2), "points": round(told.requested_points / number_of, 2)}
+    points = {"queries": round(told.queries / number_of, 2), "points": round(told.actual_points / number_of, 2)}
+    points |= {"points_reserved": round(told.requested_points / number_of, 2)}
     return spent.each(number_of) | points
 
 

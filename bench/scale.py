@@ -4,10 +4,6 @@ Everything is told as CPU seconds by process and as what Postgres and Redis had 
 changes rates, and hardly these.
 """
 
-import os
-import secrets
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -28,18 +24,17 @@ from bench.mail import LENGTH
 from bench.progress import Note
 from bench.sender import send
 from bench.stage import (
-    BIN,
-    CHECKOUT,
     LOOK,
     PATIENCE,
     Family,
     Lost,
     create_database,
     environment_of_data_sync,
+    ground,
     number,
     procfile,
 )
-from devstore.servers import Postgres, Valkey, free_port
+from devstore.servers import Postgres, free_port
 
 Figures = dict[str, Any]
 IDLE_SECONDS = 4.0
@@ -83,7 +78,7 @@ QUICK = Reach(
 
 @dataclass(frozen=True)
 class Place:
-    """A Postgres that counts statements, a Valkey, and what the processes are told but for their database."""
+    """Two servers, of which Postgres counts statements, and what the processes are told but for their database."""
 
     folder: Path
     postgres: Postgres
@@ -98,7 +93,7 @@ class Place:
     def told(self, url: str) -> dict[str, str]:
         return {**self.environment, "DATABASE_URL": url}
 
-    def create(self, name: str, amount: Amount) -> "Ground":
+    def create(self, name: str, amount: Amount) -> "Crowd":
         """A database of that name, and a crowd in it."""
         self.note(f"scale: making {name}")
         url = create_database(self.postgres, name.replace(",", "").replace(" ", "_"))
@@ -107,11 +102,11 @@ class Place:
         db.execute("CREATE EXTENSION pg_stat_statements")
         began = time.monotonic()
         crowd.fill(db, Vault([self.environment["ENCRYPTION_KEYS"]]), amount)
-        return Ground(name, url, db, amount, round(time.monotonic() - began, 1))
+        return Crowd(name, url, db, amount, round(time.monotonic() - began, 1))
 
 
 @dataclass(frozen=True)
-class Ground:
+class Crowd:
     name: str
     url: str
     db: psycopg.Connection[Any]
@@ -122,24 +117,15 @@ class Ground:
 @contextmanager
 def place(note: Note) -> Iterator[Place]:
     """Started, and removed with all databases at the end."""
-    (CHECKOUT / ".run").mkdir(exist_ok=True)
-    folder = Path(tempfile.mkdtemp(prefix="bench-", dir=CHECKOUT / ".run"))
-    postgres, valkey = Postgres(folder / "postgres"), Valkey(folder / "valkey")
-    try:
-        note("starting Postgres and Valkey")
-        with postgres, valkey, redis.Redis.from_url(valkey.url) as client:
-            with psycopg.connect(postgres.url, autocommit=True) as db:
-                db.execute("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
-            postgres.restart()
-            shared = {"PATH": f"{BIN}:{os.defpath}", "LC_ALL": "C.UTF-8", "SHOPIFY_API_SECRET": secrets.token_hex(16)}
-            # Nobody listens there: what must be asked of Shopify waits in the lane `bulk`.
-            origin = f"http://127.0.0.1:{free_port()}/{{shop}}"
-            told = environment_of_data_sync(free_port(), "", valkey.url, origin, reconcile_seconds=86_400)
-            yield Place(folder, postgres, client, shared | told, note)
-    finally:
-        postgres.remove()
-        valkey.remove()
-        shutil.rmtree(folder, ignore_errors=True)
+    with ground(note) as on:
+        with psycopg.connect(on.postgres.url, autocommit=True) as db:
+            db.execute("ALTER SYSTEM SET shared_preload_libraries = 'pg_stat_statements'")
+        on.postgres.restart()
+        # Nobody listens there: what must be asked of Shopify waits in the lane `bulk`.
+        origin = f"http://127.0.0.1:{free_port()}/{{shop}}"
+        told = environment_of_data_sync(free_port(), "", on.valkey.url, origin, reconcile_seconds=86_400)
+        with redis.Redis.from_url(on.valkey.url) as client:
+            yield Place(on.folder, on.postgres, client, on.environment | told, note)
 
 
 def scale(note: Note, reach: Reach) -> Figures:
@@ -147,13 +133,13 @@ def scale(note: Note, reach: Reach) -> Figures:
     from bench import clockwork, run_costs  # noqa: PLC0415  # they know this module
 
     with place(note) as standing, ExitStack() as stack:
-        grounds = [standing.create(name, amount) for name, amount in amounts(reach).items()]
-        for ground in grounds:
-            stack.enter_context(ground.db)
+        crowds = [standing.create(name, amount) for name, amount in amounts(reach).items()]
+        for among in crowds:
+            stack.enter_context(among.db)
         figures: Figures = {
-            "deliveries": deliveries(standing, grounds, reach),
-            "workers": workers(standing, grounds[1], reach),
-            "storage": storage(grounds),
+            "deliveries": deliveries(standing, crowds, reach),
+            "workers": workers(standing, crowds[1], reach),
+            "storage": storage(crowds),
             "clock": clockwork.clock(standing, reach.clock_shops),
             "bell": clockwork.bell(standing, reach.bell_shops),
         }
@@ -179,36 +165,36 @@ def amounts(reach: Reach) -> dict[str, Amount]:
 # Deliveries
 
 
-def deliveries(standing: Place, grounds: Sequence[Ground], reach: Reach) -> Figures:
-    """Rounds in turn (A B C D A B C D …). Of each ground the medians for one delivery, by kind."""
-    seen: dict[str, list[Figures]] = {ground.name: [] for ground in grounds}
+def deliveries(standing: Place, crowds: Sequence[Crowd], reach: Reach) -> Figures:
+    """Rounds in turn (A B C D A B C D …). Of each crowd the medians for one delivery, by kind."""
+    seen: dict[str, list[Figures]] = {among.name: [] for among in crowds}
     for nth in range(1, reach.rounds + 1):
-        for ground in grounds:
-            standing.note(f"scale: round {nth} of {reach.rounds}, {ground.name}")
-            seen[ground.name].append(_round(standing, ground, reach, nth))
+        for among in crowds:
+            standing.note(f"scale: round {nth} of {reach.rounds}, {among.name}")
+            seen[among.name].append(_round(standing, among, reach, nth))
     return {
-        ground.name: {kind: _median([one[kind] for one in seen[ground.name]]) for kind in ("changed", "unchanged")}
-        | {"memory_mib": [one["memory_mib"] for one in seen[ground.name]], "made_in_seconds": ground.made_in_seconds}
-        for ground in grounds
+        among.name: {kind: _median([one[kind] for one in seen[among.name]]) for kind in ("changed", "unchanged")}
+        | {"memory_mib": [one["memory_mib"] for one in seen[among.name]], "made_in_seconds": among.made_in_seconds}
+        for among in crowds
     }
 
 
-def _round(standing: Place, ground: Ground, reach: Reach, nth: int) -> Figures:
+def _round(standing: Place, among: Crowd, reach: Reach, nth: int) -> Figures:
     """Products that changed, and the same once more: nothing has changed by then. The processes run for this alone."""
     standing.redis.flushall()
-    products = ground.amount.products
+    products = among.amount.products
     numbers = range(0, products, max(1, products // reach.wave))[: reach.wave]
-    with procfile(standing.folder, standing.told(ground.url), standing.note) as family:
-        _send(standing, ground, numbers[: max(10, reach.wave // 10)], 2 * nth, reach.per_second)  # warm
-        ground.db.execute("CHECKPOINT")
-        meter = Meter(ground.db, standing.redis)
+    with procfile(standing.folder, standing.told(among.url), standing.note) as family:
+        _send(standing, among, numbers[: max(10, reach.wave // 10)], 2 * nth, reach.per_second)  # warm
+        among.db.execute("CHECKPOINT")
+        meter = Meter(among.db, standing.redis)
         idle = _while_idle(meter)
         found: Figures = {}
         for kind, outcome in (("changed", "applied"), ("unchanged", "unchanged")):
-            last, before, began = number(ground.db, _LAST), meter.read(), time.monotonic()
-            _send(standing, ground, numbers, 2 * nth + 1, reach.per_second)
+            last, before, began = number(among.db, _LAST), meter.read(), time.monotonic()
+            _send(standing, among, numbers, 2 * nth + 1, reach.per_second)
             spent, seconds = meter.read() - before, time.monotonic() - began
-            _verify(ground, last, len(numbers), outcome)
+            _verify(among, last, len(numbers), outcome)
             found[kind] = _less(spent, idle, seconds / IDLE_SECONDS).each(len(numbers))
         return found | {"memory_mib": _memory(family())}
 
@@ -228,29 +214,25 @@ def _less(spent: Expense, idle: Expense, times: float) -> Expense:
     return replace(
         spent,
         cpu=cpu,
-        statements=int(spent.statements - idle.statements * times),
-        blocks=int(spent.blocks - idle.blocks * times),
-        redis_commands=int(spent.redis_commands - idle.redis_commands * times),
+        **{
+            name: max(0, int(getattr(spent, name) - getattr(idle, name) * times))
+            for name in ("statements", "blocks", "redis_commands")
+        },
     )
 
 
-def _send(standing: Place, ground: Ground, numbers: Sequence[int], stock: int, per_second: float) -> None:
-    """Webhooks about these products with so many pieces of each variant, until all are decided."""
+def _send(standing: Place, among: Crowd, numbers: Sequence[int], revision: int, per_second: float) -> None:
+    """Webhooks about this revision of these products, until all are decided."""
     path = standing.folder / "wave"
     secret = standing.environment["SHOPIFY_API_SECRET"]
     with path.open("wb") as file:
         for n in numbers:
-            request = _delivery(secret, crowd.shop(n % ground.amount.shops), n, stock).request()
+            request = mail.delivery(secret, crowd.shop(n % among.amount.shops), n, revision).request()
             file.write(LENGTH.pack(len(request)) + request)
     sent = send(path, standing.port, len(numbers), per_second=per_second)
     if sent.statuses != {"200": len(numbers)}:
         raise Lost(f"Scale: {len(numbers):,} sent, answers {sent.statuses}.")
-    await_none(ground.db, _WAITING)
-
-
-def _delivery(secret: str, shop: str, n: int, stock: int) -> mail.Delivery:
-    variants = [variant | {"inventory_quantity": stock} for variant in mail.product(n)["variants"]]
-    return mail.delivery(secret, shop, n, variants=variants)
+    await_none(among.db, _WAITING)
 
 
 _WAITING = "SELECT count(*) FROM deliveries WHERE lane = 'live' AND state = 'waiting'"
@@ -262,15 +244,15 @@ def await_none(db: psycopg.Connection[Any], statement: str) -> None:
         if now_left != left:
             left, moved = now_left, time.monotonic()
         if time.monotonic() - moved > PATIENCE:
-            raise Lost(f"Scale: {now_left:,} deliveries were not decided within a minute.")
+            raise Lost(f"Scale: {now_left:,} deliveries are not decided, and nothing moves.")
         time.sleep(LOOK)
 
 
-def _verify(ground: Ground, last: int, sent: int, outcome: str) -> None:
+def _verify(among: Crowd, last: int, sent: int, outcome: str) -> None:
     statement = "SELECT count(*) FROM deliveries WHERE id > %s AND lane = 'live' AND outcome = %s"
-    row = ground.db.execute(statement, (last, outcome)).fetchone()
+    row = among.db.execute(statement, (last, outcome)).fetchone()
     if row is None or row[0] != sent:
-        raise Lost(f"Scale, {ground.name}: of {sent:,} deliveries {row and row[0]:,} are {outcome}.")
+        raise Lost(f"Scale, {among.name}: of {sent:,} deliveries {row and row[0]:,} are {outcome}.")
 
 
 def _memory(family: Family) -> dict[str, float]:
@@ -287,11 +269,11 @@ def _median(of: Sequence[Figures]) -> Figures:
 # Worker processes
 
 
-def workers(standing: Place, ground: Ground, reach: Reach) -> Figures:
+def workers(standing: Place, among: Crowd, reach: Reach) -> Figures:
     """How fast a full inbox is decided by so many live workers, and what that costs. Nobody sends meanwhile."""
     from bench.drain import drain  # noqa: PLC0415  # it knows this module
 
-    return {str(count): drain(standing, ground, count, reach.drained) for count in reach.workers}
+    return {str(count): drain(standing, among, count, reach.drained) for count in reach.workers}
 
 
 # Storage
@@ -302,16 +284,16 @@ _SIZES = """
 """
 
 
-def storage(grounds: Sequence[Ground]) -> Figures:
+def storage(crowds: Sequence[Crowd]) -> Figures:
     """Bytes a row, of the table and of its indexes, where there are most of them; deliveries with their bodies."""
-    small, shops, products, inbox = grounds
+    small, shops, products, inbox = crowds
     found = {}
-    for what, table, ground in (
+    for what, table, among in (
         *(("deliveries", "deliveries", small), ("old deliveries", "deliveries", inbox)),
         *(("products", "products", products), ("variants", "variants", products), ("members", "customers", products)),
         *(("bystanders", "customers", shops), ("runs", "runs", shops)),
     ):
-        ground.db.execute("VACUUM ANALYZE")
-        rows, size, indexes = next(row[1:] for row in ground.db.execute(_SIZES.encode()) if row[0] == table)
+        among.db.execute("VACUUM ANALYZE")
+        rows, size, indexes = next(row[1:] for row in among.db.execute(_SIZES.encode()) if row[0] == table)
         found[what] = {"rows": rows, "table": round(size / max(rows, 1)), "indexes": round(indexes / max(rows, 1))}
     return found
