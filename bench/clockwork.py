@@ -10,7 +10,7 @@ from adapters.budget import Budget
 from bench import crowd
 from bench.crowd import Amount
 from bench.expense import Meter
-from bench.scale import Crowd, Figures, Place
+from bench.scale import Figures, Crowd, Place
 from settings import read_settings
 from workers.timetable import DUTIES
 from workers.workshop import Workshop, open_workshop
@@ -38,11 +38,12 @@ def clock(standing: Place, shops: Sequence[int]) -> Figures:
 
 
 def _clock(standing: Place, among: Crowd, workshop: Workshop) -> Figures:
+    standing.redis.flushall()
+    _tell_budgets(standing, among.amount.shops)
     meter, duties = Meter(among.db, standing.redis), {}
     minute = {"cpu_ms": 0.0, "blocks": 0.0}
     for duty in DUTIES:
         standing.note(f"scale: the clock with {among.amount.shops:,} shops", duty.name)
-        standing.redis.flushall()
         duty.do(workshop)
         before, own = meter.read(), time.process_time()
         for _ in range(TIMES):
@@ -94,9 +95,7 @@ def bell(standing: Place, shops: int) -> Figures:
     for lane in bells.LANES:
         one.ring(lane, {name: time.time() - n for n, name in enumerate(names)})
     rung = client.info("memory")["used_memory"]
-    budget = Budget(client)
-    for name in names:
-        budget.report(name, {"currentlyAvailable": 1_900, "maximumAvailable": 2_000, "restoreRate": 100})
+    _tell_budgets(standing, shops)
     told = client.info("memory")["used_memory"]
     client.config_resetstat()
     takes = min(TAKES, shops)
@@ -112,3 +111,10 @@ def bell(standing: Place, shops: int) -> Figures:
         "bytes_a_budget": round((told - rung) / shops),
         "microseconds_a_turn": round(2 * scripts["usec_per_call"], 1),
     }
+
+
+def _tell_budgets(standing: Place, shops: int) -> None:
+    """Each shop has lately been asked something."""
+    budget = Budget(standing.redis)
+    for n in range(shops):
+        budget.report(crowd.shop(n), {"currentlyAvailable": 1_900, "maximumAvailable": 2_000, "restoreRate": 100})

@@ -23,7 +23,7 @@ from devstore.servers import Child
 SETTLES = 3.0  # seconds until all workers have imported everything and wait
 AT_ONCE = 500
 SHARE = 0.8  # the first and the last tenth are left out: not all workers are awake then
-_new = iter(range(2_000_000, 10_000_000))  # numbers of products that no among has
+_new = iter(range(2_000_000, 10_000_000))  # numbers of products that no crowd has
 
 
 def drain(standing: Place, among: Crowd, workers: int, count: int) -> Figures:

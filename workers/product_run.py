@@ -26,7 +26,7 @@ def compare_listed(work: Work, listed: Sequence[Node], at: datetime) -> Comparis
         return compare_whole(work, _read_whole(work, listed), at)
     times = {i: moment for node in listed if (i := nodes.node_id(node)) and (moment := nodes.node_time(node))}
     with work.workshop.db.begin() as db:
-        held = mirror_products.hold(db, work.shop.domain, times)
+        held = mirror_products.hold(db, work.shop.domain, times) if times else {}  # most runs list nothing
     newer = [i for i, moment in times.items() if i not in held or held[i].core.version.at < moment]
     created = [i for i in newer if _is_new(held.get(i))]
     return Comparison(

@@ -329,7 +329,8 @@ def _post(work: Work, comparison: Comparison, place: Mapping[str, Any], *, lease
     with work.workshop.db.begin() as db:
         # A part that is read again after a crash is not counted again.
         counts = not run.complete or runs.note_seen(db, run, comparison.seen) or not comparison.seen
-        posted = inbox.store(db, [*comparison.arrivals, *signals])
+        found = [*comparison.arrivals, *signals]
+        posted = inbox.store(db, found) if found else set()
         mirror_customers.leave(db, run.shop, comparison.bystanders)
         progress = comparison.progress if counts else Progress()
         runs.advance(db, run, place, progress, read_until=comparison.newest, keep_lease=leased)
