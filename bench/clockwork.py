@@ -10,7 +10,7 @@ from adapters.budget import Budget
 from bench import crowd
 from bench.crowd import Amount
 from bench.expense import Meter
-from bench.scale import Figures, Crowd, Place
+from bench.scale import Crowd, Figures, Place
 from settings import read_settings
 from workers.timetable import DUTIES
 from workers.workshop import Workshop, open_workshop
