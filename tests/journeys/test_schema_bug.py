@@ -117,7 +117,7 @@ def the_mirror_equals_the_store(flask):
     return (status, found) == (0, {"created": 0, "changed": 0, "unchanged": MANY, "removed": 0})
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_in_the_browser_from_the_issue_to_green(broken, deploy, chromium, journey, flask):
     context = chromium.new_context(viewport={"width": 1280, "height": 900})
     page, errors = context.new_page(), []
@@ -171,7 +171,7 @@ def test_in_the_browser_from_the_issue_to_green(broken, deploy, chromium, journe
     assert the_mirror_equals_the_store(flask)
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(600)
 def test_by_command_alone_from_the_issue_to_green(broken, deploy, with_the_bug, flask, journey, until):
     until(lambda: journey.value("SELECT coalesce(sum(events), 0) FROM failures") == MANY, seconds=120)
     (issue,) = flask("issues", "list")[1]["issues"]
