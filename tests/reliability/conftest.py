@@ -43,7 +43,8 @@ def installation(session_folder):
         folder = session_folder / name
         folder.mkdir()
         postgres = Postgres(postgres_folder or folder / "postgres", durable=durable)
-        world = World(App(None, API_KEY, API_SECRET))
+        # Two minutes and a half until a webhook is given up: longer than a web process takes to come back anywhere.
+        world = World(App(None, API_KEY, API_SECRET), retry_scale=0.01)
         with contextlib.ExitStack() as stack:
             stack.enter_context(postgres)
             stack.callback(postgres.remove)
@@ -226,6 +227,7 @@ class Installation:
         """
         began = time.monotonic()
         self.workshop.db.dispose()  # our own connections have been cut, too
+        self.until(self.serves, seconds)
         self.store.flush()
         found = ["nobody has looked"]
 
