@@ -10,11 +10,13 @@ from sqlalchemy import text
 
 from adapters import failures, inbox, replays, retention, runs
 from adapters.chosen import Filter
+from adapters.inbox import Arrival
 from bench import crowd, mail
 from domain.retention import SWEPT
 from workers import alerts, health, notices, timetable
 from workers import replays as replaying
 from workers import runs as running
+from workers import turns as turn_size
 from workers.turns import serve_shop, take_turn
 
 SHOP = crowd.shop(0)
@@ -30,6 +32,7 @@ def everything(ground):
         "a turn with its rings": lambda: serve_after(ground, changed=2),
         "a turn of products that have not changed": lambda: serve_after(ground, changed=2),
         "new products": lambda: create_products(ground),
+        "a storm on a product": lambda: storm(ground),
         "customers' webhooks": lambda: change_customers(ground),
         "a live turn, customers": lambda: take_turn(ground.workshop, "live", SHOP),
         "a bulk turn": lambda: turns(ground, "bulk"),
@@ -90,6 +93,18 @@ def create_products(ground):
     for n in range(900_000, 900_000 + LIVE):
         ground.post("products/create", mail.product(n))
     take_turn(ground.workshop, "live", SHOP)
+
+
+def storm(ground):
+    """More about one product than a turn takes."""
+    now, body = datetime.now(UTC), encode(mail.product(ground.amount.shops))
+    about = {"topic": "products/update", "feed": "products", "resource_id": mail.product_id(ground.amount.shops)}
+    times = {"triggered_at": now, "received_at": now, "changed_at": now}
+    arrivals = [Arrival(SHOP, f"storm-{n}", **about, **times, body=body) for n in range(turn_size.MOST + LIVE)]
+    with ground.workshop.db.begin() as db:
+        inbox.store(db, arrivals)
+    while take_turn(ground.workshop, "live", SHOP):
+        pass
 
 
 def change_customers(ground):

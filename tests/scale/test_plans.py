@@ -13,6 +13,8 @@ from tests.scale.recorder import Recorder
 # Whatever has a row for each record, delivery, run or hour. What has one for each shop or duty may be read whole.
 LARGE = {"products", "variants", "customers", "deliveries", "attempts", "issues", "gaps", "runs", "activity", "heard"}
 
+SLACK = 100  # pages: plans that are made within functions read statistics
+
 # By a part of the statement: why it may touch more where there is more.
 MAY_GROW = {
     "SELECT m.id FROM (SELECT id FROM products": "a complete run compares all of a shop's records",
@@ -38,7 +40,10 @@ NOT_EXECUTED = {
         *("notices._WRITE_TEST",),
     },
     "one thing, by its key, by hand": {"failures._CHANGE", "replays._RESUME", "identities._IDENTIFY"},
-    "`flask doctor` and `flask keys`, by hand": {"ground._HELD", "ground._LATE", "ground._REFRESH", "sealed._SEALED"},
+    "`flask doctor` and `flask keys`, by hand": {
+        *("ground._HELD", "ground._LATE", "ground._REFRESH", "sealed._SEALED", "redaction._UNDONE"),
+    },
+    "the catalogue is asked after each migration": {"wall._UNPROTECTED"},
     "the clock finds and claims its duties in a table of sixteen rows": {"duties._CLAIM", "duties._RESTING"},
     "rotating keys walks through all there is": {
         *("rotation._NEXT_SHOPS", "rotation._NEXT_CUSTOMERS", "rotation._LOCK_SHOPS", "rotation._SEAL_SHOP"),
@@ -55,7 +60,7 @@ def test_every_statement_goes_by_an_index_and_touches_no_more_when_all_tables_ar
     assert scanning == set()
     if told := grown(small, large):
         pytest.fail("\n".join(map(str, told)))
-    assert not_executed(large) == []
+    assert ", ".join(not_executed(large)) == ""
 
 
 def recorded(ground):
@@ -79,7 +84,7 @@ def grown(small, large):
         (seen.deed, seen.short[:200], before[key], seen.blocks)
         for seen in large.seen
         if (key := (seen.deed, seen.short)) in before
-        and seen.blocks > 2 * before[key] + 6 * seen.rows + 60
+        and seen.blocks > 2 * before[key] + 6 * seen.rows + SLACK
         and not is_named(seen, MAY_GROW)
     ]
 
