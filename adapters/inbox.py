@@ -188,6 +188,16 @@ def close(db: Connection, verdicts: Mapping[int, Verdict]) -> None:
     attempts.note(db, [attempts.Failed(i, closed[i], reason, error_class(reason)) for i, reason in dead.items()])
 
 
+_FORGET_BODIES = text("""
+    UPDATE deliveries SET body = NULL, body_bytes = 0 WHERE id = ANY(:ids) AND body IS NOT NULL
+""").bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
+
+
+def forget_bodies(db: Connection, ids: Iterable[int]) -> None:
+    """Keep the deliveries without what they said."""
+    db.execute(_FORGET_BODIES, {"ids": list(ids)})
+
+
 _POSTPONE = text("""
     UPDATE deliveries
     SET attempts = attempts + :counts, next_attempt_at = now() + make_interval(secs => v.seconds), reason = :reason

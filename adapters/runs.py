@@ -94,6 +94,12 @@ class Progress:
     rejected: int = 0
 
 
+def is_going(db: Connection, run: Run) -> bool:
+    """Whether it still is, and stays so until the transaction ends: its shop may be erased while Shopify is asked."""
+    statement = text("SELECT 1 FROM runs WHERE id = :id AND state = 'running' FOR UPDATE")
+    return db.execute(statement, {"id": run.id}).one_or_none() is not None
+
+
 _ADVANCE = text("""
     UPDATE runs
     SET place = CAST(:place AS jsonb), seen = seen + :seen, created = created + :created, changed = changed + :changed,

@@ -8,10 +8,14 @@ from bench.airbyte import beside_airbyte
 from bench.pretend import LOOK, PATIENCE, Pretend, pretend
 from bench.progress import Note
 from bench.stage import Lost, number
+from devstore.client import Devstore
+from devstore.demo_watch import AppReader
+from devstore.invariant import breaches
 
 SHOP = "bench-backfill.myshopify.com"
 FEEDS = ("products", "customers")
 VARIANTS = 5  # of a product, on average
+LOOKED_UP = 200  # records of a feed that are compared field by field at the end
 BELONGING = 0.01  # of the customers
 FILE_PHASES = ("begin", "bulk", "poll")  # until Shopify has written the file
 Figures = dict[str, Any]
@@ -96,7 +100,28 @@ def _verify(standing: Pretend) -> dict[str, int]:
     mirror = {name: number(standing.db, query) for name, query in queries.items()}
     if mirror != expected:
         raise Lost(f"Backfill: the store has {expected}, the mirror {mirror}.")
+    _hold_to_invariant(standing)
     return {**expected, "customers": len(store["customers"])}
+
+
+class _Sample:
+    """A store of which every so-manieth record is told: to look up all of them would take longer than the import."""
+
+    def __init__(self, store: Devstore) -> None:
+        self._store = store
+        self.ledger = store.ledger
+
+    def truth(self, shop: str) -> dict[str, Any]:
+        whole = self._store.truth(shop)
+        return whole | {feed: whole[feed][:: len(whole[feed]) // LOOKED_UP + 1] for feed in FEEDS}
+
+
+def _hold_to_invariant(standing: Pretend) -> None:
+    app = AppReader(standing.devstore, standing.devstore.state()["app"], [SHOP])
+    found = breaches(_Sample(standing.devstore), standing.database_url, app.mirror, [SHOP])
+    app.close()
+    if found:
+        raise Lost(f"Backfill: {found[0]} ({len(found):,} breaches of the invariant.)")
 
 
 def _belongs(customer: Mapping[str, Any]) -> bool:

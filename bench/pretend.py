@@ -61,10 +61,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Pretend:
-    """`install` is `flask shops add`; `db` is Data Sync's database."""
+    """`install` is `flask shops add`; `db` is Data Sync's database, at `database_url`."""
 
     folder: Path
     devstore: Devstore
+    database_url: str
     db: psycopg.Connection[Any]
     memory: Memory
     install: Callable[[list[str]], None]
@@ -123,7 +124,8 @@ def pretend(note: Note, bulk_above: int) -> Iterator[Pretend]:
 
             with procfile(on.folder, environment, note) as family:
                 memory = Memory(lambda: family() | {"devstore": [process]})
-                yield Pretend(on.folder, devstore, db, memory, install, note, port, on.secret, on.valkey.url)
+                url = on.postgres.url_of("data_sync")
+                yield Pretend(on.folder, devstore, url, db, memory, install, note, port, on.secret, on.valkey.url)
 
 
 def _connect(on: Ground) -> psycopg.Connection[Any]:

@@ -89,6 +89,12 @@ def _edit_customer_metafield(tenant: Tenant, wishes: Wishes) -> Happenings:
     return tenant.shop.edit_customer_metafield(_customer(tenant, wishes), MetafieldWish(**wishes))
 
 
+def _merge_customers(tenant: Tenant, wishes: Wishes) -> Happenings:
+    return tenant.shop.merge_customers(
+        _customer(tenant, {"id": wishes["id"]}), _customer(tenant, {"id": wishes["into"]})
+    )
+
+
 def _delete_customer(tenant: Tenant, wishes: Wishes) -> Happenings:
     return tenant.shop.delete_customer(_customer(tenant, wishes))
 
@@ -131,6 +137,7 @@ CHANGES: dict[str, Change] = {
     "untag_customer": _untag_customer,
     "edit_customer_metafield": _edit_customer_metafield,
     "delete_customer": _delete_customer,
+    "merge_customers": _merge_customers,
     "update_scopes": _scopes,
     "uninstall": _uninstall,
     "customers/data_request": _compliance("customers/data_request"),

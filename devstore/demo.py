@@ -1,7 +1,8 @@
 """`make demo`: a whole shop and its app on this machine, with a post that loses, doubles, delays and reorders.
 
-With ONCE=1 in the environment it lasts for CHANGES (500) changes without a terminal, and ends with 0 only if the mirror
-then equals the store, 1 if not, 130 if it was stopped before it could say. PORT chooses the app's port.
+With ONCE=1 in the environment it lasts for CHANGES (500) changes without a terminal, and ends with 0 only if the
+invariant then holds (`devstore.invariant`: the mirror equals the store, and nothing was lost, doubled or wrongly
+removed on the way), 1 if not, 130 if it was stopped before it could say. PORT chooses the app's port.
 """
 
 import os
@@ -17,6 +18,7 @@ from devstore.demo_play import Change, Play
 from devstore.demo_screen import Screen, View
 from devstore.demo_stage import Stage, StageError, stage
 from devstore.demo_watch import AppReader, Observer
+from devstore.invariant import install_witness
 
 SHOPS = ("alpha.myshopify.com", "beta.myshopify.com")
 STOCK = {"products": 60, "customers": 60, "variants": 3, "b2b": 0.4}
@@ -44,6 +46,7 @@ def main() -> int:
 def play(screen: Screen, patience: Patience, changes: int | None) -> int:
     """The exit status. Without a number of changes it goes on until somebody stops it."""
     with stage(patience, screen.step) as scene:
+        install_witness(scene.environment["DATABASE_URL"])
         app = install(scene, screen, patience)
         actors = Play(scene.store, SHOPS)
         imported = expected({shop: scene.store.truth(shop) for shop in SHOPS})
@@ -61,7 +64,7 @@ def install(scene: Stage, screen: Screen, patience: Patience) -> AppReader:
         scene.store.open_shop(shop, token=token, **STOCK)
         scene.flask("shops", "add", shop, "--token", token)
         patience.check("the install")
-    app = AppReader(scene, SHOPS)
+    app = AppReader(scene.store, scene.app_url, SHOPS)
     scene.write_env_file(**{shop.partition(".")[0].upper(): app.tokens[shop] for shop in SHOPS})
     screen.step("Importing what the shops have")
     patience.until(app.imported, "the first import", every=0.3)

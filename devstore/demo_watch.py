@@ -9,7 +9,7 @@ from typing import Any, Self
 import httpx
 from prometheus_client.parser import text_string_to_metric_families
 
-from devstore.client import DevstoreError
+from devstore.client import Devstore, DevstoreError
 from devstore.demo_compare import FEEDS, Resource, differences, expected
 from devstore.demo_stage import Stage, StageError
 
@@ -45,9 +45,9 @@ class Figures:
 class AppReader:
     """Reads the app as a merchant's page and Prometheus would: `/api/v1` with session tokens, and `/metrics`."""
 
-    def __init__(self, stage: Stage, shops: Sequence[str]) -> None:
-        self.tokens = {shop: stage.store.id_token(shop, seconds=7 * 86_400) for shop in shops}
-        self._http = httpx.Client(base_url=stage.app_url, timeout=10)
+    def __init__(self, store: Devstore, app_url: str, shops: Sequence[str]) -> None:
+        self.tokens = {shop: store.id_token(shop, seconds=7 * 86_400) for shop in shops}
+        self._http = httpx.Client(base_url=app_url, timeout=10)
 
     def inbox(self) -> dict[str, int]:
         """Closed deliveries by outcome, copies that were known already, and `waiting` of both lanes."""

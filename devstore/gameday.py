@@ -115,7 +115,7 @@ class GameDay:
         self._some_changes(6)
         self._scene.store.move_app(secret=new)
         self._app.close()
-        self._app = AppReader(self._scene, SHOPS)
+        self._app = AppReader(self._scene.store, self._scene.app_url, SHOPS)
         self._some_changes(6)
         self._look("flask secrets check", "both have verified something; the previous one is not safe to remove yet")
         uses = self._flask("secrets", "check")["secrets"]

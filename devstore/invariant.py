@@ -4,11 +4,10 @@ Both sides are looked at from outside: the store by its truth and its ledger, th
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 import psycopg
 
-from devstore.client import Devstore
 from devstore.demo_compare import CORE, TOMBSTONE, Difference, Excuses, Resource, differences, expected, unknowable
 
 Body = dict[str, Any]
@@ -17,8 +16,16 @@ Db = psycopg.Connection[tuple[Any, ...]]
 COMPLIANCE = ("customers/data_request", "customers/redact", "shop/redact")
 
 
+class Store(Protocol):
+    """As much of `devstore.client.Devstore` as is asked."""
+
+    def ledger(self) -> list[Body]: ...
+
+    def truth(self, shop: str) -> Body: ...
+
+
 def breaches(
-    store: Devstore,
+    store: Store,
     database_url: str,
     mirror: Mirror,
     shops: Iterable[str],
@@ -38,19 +45,27 @@ def breaches(
     with psycopg.connect(plain(database_url)) as db:
         forgotten = redacted(db)
         truth = {shop: store.truth(shop) for shop in shops}
+        at_any_moment = breaches_at_any_moment(db, truth, ledger)
         persons = list(_take_out(truth, forgotten))
         unsaid = unknowable(truth, ledger, imported) | _kept_long_enough(db) | dict(excused or {})
         resources = expected(truth)
         return [
+            *at_any_moment,
             *(_told(one) for one in differences(truth, mirror(resources), unsaid)),
-            *_not_stored(db, ledger),
-            *_without_one_outcome(db),
-            *_witnessed(db, truth),
             *_still_known(forgotten, mirror(forgotten)),
-            *_traces_of_customers(db, forgotten),
             *_traces_of_words(db, persons),
             *_traces_of_shops(db),
         ]
+
+
+def breaches_at_any_moment(db: Db, truth: Mapping[str, Body], ledger: Collection[Body]) -> list[str]:
+    """Of the same, what holds however much is still under way. `truth` is the devstore's, by shop."""
+    return [
+        *_not_stored(db, ledger),
+        *_without_one_outcome(db),
+        *_witnessed(db, truth),
+        *_traces_of_customers(db, redacted(db)),
+    ]
 
 
 def plain(database_url: str) -> str:
@@ -230,11 +245,14 @@ def _traces_of_words(db: Db, persons: Iterable[Body]) -> Iterator[str]:
 
 
 def _traces_of_shops(db: Db) -> Iterator[str]:
-    """Domain, ids and times may survive in receipts and in the deliveries that asked for them."""
+    """Domain, ids and times may survive in receipts, in the deliveries that asked for them, and in the marks of those
+    who were to be forgotten later than their shop.
+    """
     still_here = {shop for (shop,) in db.execute("SELECT domain FROM shops")}
     gone = [shop for shop in _erased_shops(db) if shop not in still_here]
     for table in _tables(db, having="shop"):
-        statement = f"SELECT shop, count(*) FROM {table} WHERE shop = ANY(%s) GROUP BY 1"  # noqa: S608  # as above
+        marks = "AND NOT (redacted AND state = 'removed')" if table == "customers" else ""
+        statement = f"SELECT shop, count(*) FROM {table} WHERE shop = ANY(%s) {marks} GROUP BY 1"  # noqa: S608  # as above
         if table not in ("receipts", "deliveries") and not table.startswith("witnessed_"):
             for shop, count in db.execute(statement, (gone,)):
                 yield f"{shop} was to be forgotten and has left {count} rows in the table {table}."

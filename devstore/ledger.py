@@ -68,6 +68,13 @@ class Ledger:
         with self._lock:
             self._entries.append(entry)
 
+    def forget(self, before: datetime) -> int:
+        """What is older, in a play that goes on for months. How many those were."""
+        with self._lock:
+            kept = [entry for entry in self._entries if entry.triggered_at >= before]
+            forgotten, self._entries = len(self._entries) - len(kept), kept
+        return forgotten
+
     def entries(self, shop: str | None = None) -> list[Entry]:
         with self._lock:
             return [entry for entry in self._entries if shop in (None, entry.shop)]

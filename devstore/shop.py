@@ -255,6 +255,25 @@ class Shop:
                 self._remember_deletion(customer.gid, "CUSTOMER")
             return (Happening("customers/delete", customer.gid, self.now()),)
 
+    def merge_customers(self, gone: int, kept: int) -> Happenings:
+        """One of two is left, with the tags of both. Of the other a single webhook tells, and it is no delete."""
+        with self.lock:
+            before, kept_before = self.customers.remove(gone), self.customers.truth[kept]
+            tags = tuple(dict.fromkeys((*kept_before.tags, *before.tags)))
+            customer = replace(kept_before, tags=tags, updated_at=self._second())
+            self.customers.put(customer)
+            merged: dict[str, object] = {
+                "admin_graphql_api_customer_kept_id": customer.gid,
+                "admin_graphql_api_customer_deleted_id": before.gid,
+                "admin_graphql_api_job_id": None,
+                "status": "completed",
+                "errors": [],
+            }
+            return (
+                Happening("customers/merge", before.gid, self.now(), extra=tuple(merged.items())),
+                Happening("customers/update", customer.gid, self.now(), customer),
+            )
+
     # -- how it is done
 
     def _second(self) -> datetime:

@@ -16,7 +16,7 @@ class Table(Generic[R]):
 
     def __init__(self, now: Callable[[], datetime]) -> None:
         self.truth: dict[int, R] = {}
-        self.deleted: list[int] = []
+        self.deleted: dict[int, None] = {}  # a set that keeps its order
         self._now = now
         self._index: dict[int, R] = {}
         self._unseen: deque[tuple[datetime, int, R | None]] = deque()
@@ -30,12 +30,14 @@ class Table(Generic[R]):
         self._searches.clear()
 
     def put(self, record: R) -> None:
+        """Whoever was deleted may come back under its number."""
         self.truth[record.number] = record
+        self.deleted.pop(record.number, None)
         self._unseen.append((self._now(), record.number, record))
 
     def remove(self, number: int) -> R:
         record = self.truth.pop(number)
-        self.deleted.append(number)
+        self.deleted[number] = None
         self._unseen.append((self._now(), number, None))
         return record
 

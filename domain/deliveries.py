@@ -43,7 +43,10 @@ class Waiting:
 
     @property
     def act(self) -> Act:
+        """What was not kept of a body, Shopify is asked for."""
         act = ROUTES[self.topic].act
+        if act is Act.CORE and not self.body_bytes:
+            return Act.FETCH
         return Act.FETCH if self.refreshed and act in (Act.CORE, Act.DELETE) else act
 
     @property

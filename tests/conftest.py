@@ -137,6 +137,12 @@ END $$
 
 
 @pytest.fixture(scope="session")
+def empty_all_tables():
+    """For a test that has a database of its own."""
+    return EMPTY_ALL_TABLES
+
+
+@pytest.fixture(scope="session")
 def valkey(session_folder):
     with Valkey(session_folder / "valkey") as server:
         yield server

@@ -327,6 +327,8 @@ def _post(work: Work, comparison: Comparison, place: Mapping[str, Any], *, lease
     topic = "product/fetch" if run.feed == "products" else "customer/fetch"
     signals = [difference(run, topic, i, now) for i in comparison.asked]
     with work.workshop.db.begin() as db:
+        if not runs.is_going(db, run):
+            return
         # A part that is read again after a crash is not counted again.
         counts = not run.complete or runs.note_seen(db, run, comparison.seen) or not comparison.seen
         found = [*comparison.arrivals, *signals]

@@ -165,11 +165,16 @@ def _decide_about_shop(workshop: Workshop, domain: str, deliveries: Sequence[Wai
 
 
 def _filter_out(workshop: Workshop, shop: Shop | None, deliveries: Sequence[Waiting]) -> dict[int, Verdict]:
-    """A late retry after an uninstall, or a shop that never installed: kept, answered, and not applied."""
+    """A late retry after an uninstall, or a shop that never installed: kept, answered, and not applied.
+
+    Of a shop that nobody knows no body is kept: it may have been erased.
+    """
     reason = "the shop has uninstalled the app" if shop else "the shop is not known: it has not installed the app"
     verdicts = {d.id: Verdict(Outcome.FILTERED, reason) for d in deliveries}
     with workshop.db.begin() as db:
         inbox.close(db, {i: verdicts[i] for i in inbox.lock(db, verdicts)})
+        if shop is None:
+            inbox.forget_bodies(db, verdicts)
     return verdicts
 
 

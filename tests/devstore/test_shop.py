@@ -158,3 +158,23 @@ def test_the_index_shows_the_deleted_until_it_catches_up(shop, clock):
     assert list(shop.products.indexed(30)) == [7]
     clock.tick(30)
     assert list(shop.products.indexed(30)) == []
+
+
+def test_a_merge_leaves_one_customer_with_the_tags_of_both_and_is_no_delete(shop):
+    shop.create_customer(id=9, first_name="Rob", tags=["b2b"])
+
+    fired = shop.merge_customers(8, 9)
+
+    assert topics(fired) == ["customers/merge", "customers/update"]
+    assert dict(fired[0].extra)["admin_graphql_api_customer_deleted_id"] == "gid://shopify/Customer/8"
+    assert shop.customers.truth.keys() == {9}
+    assert shop.customers.truth[9].tags == ("b2b", "vip")
+    assert list(shop.customers.deleted) == [8]
+
+
+def test_what_comes_back_under_its_old_number_is_no_longer_deleted(shop):
+    shop.delete_customer(8)
+
+    shop.create_customer(id=8, first_name="Bob")
+
+    assert list(shop.customers.deleted) == []

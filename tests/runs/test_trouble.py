@@ -313,3 +313,28 @@ def test_between_the_steps_of_a_run_the_bulk_worker_serves_mail(edited, open_sho
     assert waiting[0] <= 1
     assert waiting[1] == 0
     assert edited.row(number)["state"] == "finished"
+
+
+def test_a_shop_that_is_erased_while_it_is_read_stays_erased(scene, monkeypatch):
+    """The page was asked for before; what it says comes when there is nobody any more whom it could be kept for."""
+    from adapters import listing
+
+    listed = listing.page
+
+    def erased_meanwhile(*words):
+        answer = listed(*words)
+        scene.devstore.change(scene.shop, "uninstall")
+        scene.devstore.change(scene.shop, "shop/redact")
+        scene.arrive()
+        return answer
+
+    scene.devstore.change(scene.shop, "create_customer", tags=[])
+    scene.start("customers")
+    scene.step()
+    monkeypatch.setattr(listing, "page", erased_meanwhile)
+
+    scene.step()
+
+    assert scene.rows("SELECT id FROM customers WHERE shop = :shop") == []
+    assert scene.rows("SELECT id FROM runs WHERE shop = :shop") == []
+    assert scene.rows("SELECT topic FROM deliveries WHERE shop = :shop") == [{"topic": "shop/redact"}]

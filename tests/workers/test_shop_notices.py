@@ -3,6 +3,7 @@
 from itertools import permutations
 
 import pytest
+from sqlalchemy import text
 
 ADA = 5001
 EMAIL = "ada@corner.example"
@@ -262,6 +263,24 @@ def test_mail_after_a_shops_redaction_brings_nothing_back(stocked):
 
     assert stocked.turn() == {late: "filtered"}
     assert stocked.product(1) is None
+    assert (stocked.delivery(late)["body"], stocked.delivery(late)["body_bytes"]) == (None, 0)
+
+
+def test_what_came_while_nobody_knew_the_shop_can_be_replayed_by_asking_shopify(floor):
+    from adapters import inbox, shops
+    from adapters.chosen import Filter
+
+    with floor.db.begin() as db:
+        db.execute(text("DELETE FROM shops"))
+    floor.change("create_product", id=7, title="Mug")
+    floor.serve()
+    with floor.db.begin() as db:
+        shops.add(db, floor.workshop.vault, floor.shop, floor.token)
+        inbox.reopen(db, Filter(topic="products/create"))
+
+    floor.serve()
+
+    assert floor.product(7).core.title == "Mug"
 
 
 def test_a_shop_that_was_installed_again_is_not_redacted(stocked):
