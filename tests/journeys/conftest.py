@@ -8,6 +8,7 @@ import uuid
 from pathlib import Path
 
 import httpx
+import psutil
 import orjson
 import pytest
 from sqlalchemy import text
@@ -35,9 +36,9 @@ def start(surroundings, tmp_path, database, redis):
     for process in running:
         try:
             process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        except subprocess.TimeoutExpired:  # granian's worker as well
+            for one in (*psutil.Process(process.pid).children(recursive=True), process):
+                one.kill()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
+import psutil
 import psycopg
 import pytest
 
@@ -127,7 +128,11 @@ def processes(guarded_environment, devstore, database, redis, sentry, tmp_path, 
         for process in running:
             process.terminate()
         for process in running:
-            process.wait(30)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:  # granian's worker as well
+                for one in (*psutil.Process(process.pid).children(recursive=True), process):
+                    one.kill()
 
 
 def serves(url):
