@@ -8,8 +8,8 @@ import uuid
 from pathlib import Path
 
 import httpx
-import psutil
 import orjson
+import psutil
 import pytest
 from sqlalchemy import text
 
