@@ -94,7 +94,7 @@ def put_on(clock, patch):
 
 class _Time:
     def __init__(self, clock):
-        self.time, self.sleep = clock.time, clock.sleep
+        self.time, self.monotonic, self.sleep = clock.time, clock.time, clock.sleep
 
     def __getattr__(self, name):
         return getattr(time, name)

@@ -59,8 +59,8 @@ class Worker:
         bell = self.workshop.bell
         turn = bell.take(self.lane, self.name)
         if turn is not None:
-            serve_shop(self.workshop, self.lane, turn.shop)
-            bell.give_back(self.lane, turn)
+            rest = serve_shop(self.workshop, self.lane, turn.shop)
+            bell.give_back(self.lane, turn, rest)
         stepped = self.lane == "bulk" and runs.step(self.workshop) | replays.step(self.workshop)
         return turn is not None or stepped
 
