@@ -16,7 +16,7 @@ from sqlalchemy import text
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from devstore.servers import Postgres, Valkey
-from tests.reliability.report import note, note_test
+from tests.reliability.report import commit, note, note_test
 
 
 def pytest_addoption(parser):
@@ -35,6 +35,8 @@ def pytest_runtest_logreport(report):
 @pytest.fixture(scope="session")
 def note_figures(request):
     """note_figures(name, figures) keeps what a long test has counted, for docs/reliability.md."""
+
+    commit()  # as it is when the tests begin
 
     def keep(name, figures):
         note(name, figures)

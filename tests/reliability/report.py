@@ -11,6 +11,7 @@ import platform
 import subprocess
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -234,8 +235,9 @@ def table(head, rows):
         yield ""
 
 
+@cache
 def commit():
-    """Of the code that is looked at; with a + when it has been changed since."""
+    """Of the code that is tested, by this process: what is committed meanwhile is not. With a + when it was changed."""
     try:
         hashed = _git("rev-parse", "--short", "HEAD").strip()
         return hashed + ("+" if _git("status", "--porcelain", "--untracked-files=no", ":!docs") else "")
