@@ -61,9 +61,10 @@ FINDERS = (
 )
 
 # Each row of `each` holds what one word may be indexed as.
+# Found first and ordered afterwards: asked for the first ids, Postgres may walk through all of the shop's customers.
 BY_WORDS = """
-    RETURN QUERY EXECUTE 'SELECT id FROM customers WHERE shop = $1 AND state = ''member'''
+    RETURN QUERY EXECUTE 'WITH found AS MATERIALIZED (SELECT id FROM customers WHERE shop = $1 AND state = ''member'''
         || (SELECT string_agg(format(' AND word_indexes && $2[%1$s:%1$s]', n), '')
             FROM generate_subscripts(each, 1) AS n)
-        || ' ORDER BY id LIMIT $3' USING of_shop, each, most
+        || ') SELECT id FROM found ORDER BY id LIMIT $3' USING of_shop, each, most
 """

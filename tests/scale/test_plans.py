@@ -27,7 +27,8 @@ MAY_GROW = {
     "SELECT severity, count(*) AS n FROM issues": "the same, of open issues",
     "count(*) OVER (PARTITION BY sku_fold)": "a few pages a SKU of the batch; it answers those that clash",
     "INSERT INTO heard": "what came since the last count, wherever it lies by now",
-    "SELECT g.feed, g.resource_id AS id": "for each gap that is shown the webhooks about its record are looked at",
+    "SELECT g.id AS number": "for each gap that is shown the webhooks about its record are looked at",
+    "SELECT cause, topic, to_char(repaired_at": "the same, for each of a day",
     "SELECT rule, CASE WHEN rule = 'tag'": "one shop's members by what let them in, on the page of settings",
 }
 MAY_SCAN = {"SELECT 1 FROM customers c WHERE c.state <> 'member'": "see above"}
