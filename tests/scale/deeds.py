@@ -33,6 +33,7 @@ def everything(ground):
         "a turn of products that have not changed": lambda: serve_after(ground, changed=2),
         "new products": lambda: create_products(ground),
         "a storm on a product": lambda: storm(ground),
+        "a shop that nobody knows": lambda: hear_of_nobody(ground),
         "customers' webhooks": lambda: change_customers(ground),
         "a live turn, customers": lambda: take_turn(ground.workshop, "live", SHOP),
         "a bulk turn": lambda: turns(ground, "bulk"),
@@ -105,6 +106,14 @@ def storm(ground):
         inbox.store(db, arrivals)
     while take_turn(ground.workshop, "live", SHOP):
         pass
+
+
+def hear_of_nobody(ground):
+    now, nobody = datetime.now(UTC), "nobody-at-all.myshopify.com"
+    about = {"topic": "products/update", "feed": "products", "resource_id": 1, "body": encode(mail.product(1))}
+    with ground.workshop.db.begin() as db:
+        inbox.store(db, [Arrival(nobody, uuid.uuid4().hex, triggered_at=now, received_at=now, **about)])
+    take_turn(ground.workshop, "live", nobody)
 
 
 def change_customers(ground):
