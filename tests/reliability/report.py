@@ -28,6 +28,7 @@ known. Nobody lifts a hand: seconds to converge are those from the mending, or t
 
 - *Kills*: each process dies by SIGKILL before and after each of its durable writes (`tests/reliability/test_kill.py`).
 - *Faults*: what the product stands on breaks while a shop goes on changing (`tests/reliability/test_faults.py`).
+- *Stops*: processes are told to end (SIGTERM) at work, as a deployment does (`tests/reliability/test_kill.py`).
 - *Schedules*: changes, losses, doubles, delays, runs, replays and redactions in any order (`tests/reliability/`).
 - *Soak*: all of it at once, for as long as its table says, with rows kept for seconds instead of days so that they
   really go (`tests/reliability/test_soak.py`). The inbox is one table, not partitioned by day, since a webhook's id
@@ -95,7 +96,7 @@ def page(noted, where):
     tests = noted.get("tests", {})
     notes = {name: note for name, note in noted.items() if name != "tests"}
     parts = [INTRODUCTION, *of_when(notes, where), *of_tests(tests), *of_sums(notes), *of_kills(notes)]
-    parts += [*of_faults(notes), *of_soaks(notes), *of_the_rest(notes)]
+    parts += [*of_faults(notes), *of_stops(notes), *of_soaks(notes), *of_the_rest(notes)]
     return "\n".join(parts).rstrip("\n") + "\n"
 
 
@@ -137,7 +138,12 @@ def is_kill(note):
 
 
 def is_fault(note):
-    return isinstance(note.get("seconds_to_converge"), (int, float)) and "quarters" not in note
+    converged = isinstance(note.get("seconds_to_converge"), (int, float))
+    return converged and "quarters" not in note and not is_stop(note)
+
+
+def is_stop(note):
+    return "seconds_to_drain" in note
 
 
 def of_kills(notes):
@@ -147,8 +153,7 @@ def of_kills(notes):
             number(note["points"]),
             number(note["kills"]),
             number(note["not_met"]),
-            number(note["seconds_to_converge"]["median"]),
-            number(note["seconds_to_converge"]["most"]),
+            *(number(note.get("seconds_to_converge", {}).get(which)) for which in ("median", "most")),
         ]
         for name, note in sorted(notes.items())
         if is_kill(note)
@@ -170,6 +175,17 @@ def of_faults(notes):
     if rows:
         yield "## Faults\n"
     yield from table(["fault", "seconds to converge", "deliveries meanwhile", ""], rows)
+
+
+def of_stops(notes):
+    rows = [
+        [name, number(note["seconds_to_drain"]), number(note["seconds_to_converge"])]
+        for name, note in sorted(notes.items())
+        if is_stop(note)
+    ]
+    if rows:
+        yield "## Stops\n"
+    yield from table(["who", "seconds to drain", "seconds to converge"], rows)
 
 
 def of_soaks(notes):
@@ -197,7 +213,7 @@ def of_the_rest(notes):
     rest = {
         name: note
         for name, note in notes.items()
-        if not is_kill(note) and not is_fault(note) and "quarters" not in note
+        if not is_kill(note) and not is_fault(note) and not is_stop(note) and "quarters" not in note
     }
     if rest:
         yield "## More\n"

@@ -14,7 +14,9 @@ NOTED = {
         "tests/reliability/test_faults.py::test_c": {"outcome": "skipped", "seconds": 0.0, "why": "needs root"},
     },
     "web killed at every write": KILL | CLEAN | STAMP,
+    "keys killed": {"points": 3, "kills": 6, "not_met": 0} | CLEAN | STAMP,  # who breaks off a command starts it again
     "Redis away": {"trouble_seconds": 8.0, "seconds_to_converge": 3.25, "deliveries": 1_200} | CLEAN | STAMP,
+    "told to stop": {"seconds_to_drain": 0.9, "seconds_to_converge": 1.4} | CLEAN | STAMP,
     "soak": {
         "minutes": 30.0,
         "done": {"changes": 9_000, "replays": 12},
@@ -44,7 +46,7 @@ def test_given_figures_become_the_given_tables():
     assert written[first + 2 : first + 12] == [
         "| schedules run | 400 |",
         "| steps in them | 20,000 |",
-        "| kills | 11 |",
+        "| kills | 17 |",
         "| faults survived | 1 |",
         "| deliveries accepted | 9,200 |",
         "| lost | 0 |",
@@ -54,7 +56,9 @@ def test_given_figures_become_the_given_tables():
         "| answers of 500 | 0 |",
     ]
     assert "| web killed at every write | 6 | 11 | 1 | 2.5 | 9 |" in written
+    assert "| keys killed | 3 | 6 | 0 |  |  |" in written
     assert "| Redis away | 3.2 | 1,200 | trouble seconds 8 |" in written
+    assert "| told to stop | 0.9 | 1.4 |" in written
     assert "| done | changes 9,000, replays 12 |" in written
     assert "| memory | live | 80.00 | 81.50 |" in written
     assert "| handles | live | 21 | 21 |" in written
