@@ -80,6 +80,7 @@ def main(
         backfill_customers=customers or size.backfill_customers,
     )
     signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job has been told to ignore
     path = report.RESULTS / f"{'quick' if quick else 'latest'}{'-scale' if only == 'scale' else ''}.json"
     course, options = Course(size, only, airbyte), asdict(size) | {"only": only}
     try:

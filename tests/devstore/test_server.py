@@ -155,7 +155,9 @@ def test_a_fault_hits_only_the_shop_it_was_ordered_for(app, devstore):
 
 
 def test_every_named_change_can_be_ordered_and_says_what_it_fired(devstore):
+    gone, kept = [customer["id"] for customer in devstore.truth(SHOP)["customers"]][-2:]
     needs = {
+        "merge_customers": {"id": gone, "into": kept},
         "edit_variant_metafield": {"key": "pack_size", "value": "13"},
         "edit_product_metafield": {"key": "pack_size", "value": "13"},
         "edit_customer_metafield": {"key": "group", "value": "other"},
