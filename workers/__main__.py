@@ -11,7 +11,7 @@ import structlog
 from rq import Queue, SimpleWorker
 from rq.serializers import JSONSerializer
 
-from adapters import telemetry
+from adapters import heap, telemetry
 from adapters.bell import LANES
 from settings import settings_or_exit
 from workers import timetable, turns
@@ -39,6 +39,7 @@ def main(arguments: list[str]) -> None:
     settings = settings_or_exit()
     telemetry.start_logging(arguments[0])
     telemetry.start_sentry(settings, arguments[0])
+    heap.settle()
     log.info("started", lane=arguments[0])
     if arguments[0] == "clock":
         keep_time()
