@@ -121,7 +121,7 @@ def _fetch_metafields(
     """The sparklayer metafields of all variants of these products, as known from the fetch or from the mirror."""
     if not folds:
         return {}
-    variants = _variants_to_ask(workshop, shop, folds, fetched)
+    variants: Mapping[int, Sequence[int]] = {}
     at = workshop.clock.now()
     got: Mapping[int, fetch.Node | None] = {}
     on_products: Mapping[int, fetch.Node | None] = {}
@@ -130,6 +130,8 @@ def _fetch_metafields(
         asked = [fold.resource_id for fold in folds]
         on_products = fetch.product_metafields(workshop.admin, shop.domain, token_of(workshop, shop), asked)
         found.answered = True
+        # Only now: of a shop that does not answer, thousands would be looked up for nothing.
+        variants = _variants_to_ask(workshop, shop, folds, fetched)
         got, why = _ask_about_variants(workshop, shop, variants, why)
     except Transient as trouble:
         why = trouble
