@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PATIENCE = 15  # seconds from SIGTERM to SIGKILL
+FORMATION = "live=2"  # of two, a shop that answers slowly holds one; and they keep two cores busy where one keeps 1.6
 
 
 def main() -> int:
     os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     processes = read_procfile(Path("Procfile").read_text())
-    status = run_release(processes.pop("release", None))
+    release = processes.pop("release", None)
+    processes = in_formation(processes, os.environ.get("FORMATION") or FORMATION)
+    status = run_release(release)
     if status == 0:
         with run_folder() as folder, unbreakable_output():
             keep(configure(processes, folder))
@@ -40,6 +43,27 @@ def read_procfile(text: str) -> dict[str, str]:
     """Names and command lines, in their order."""
     lines = [line.partition(":") for line in text.splitlines() if line.strip() and not line.startswith("#")]
     return {name.strip(): command.strip() for name, _, command in lines}
+
+
+def in_formation(processes: dict[str, str], formation: str) -> dict[str, str]:
+    """As many of each as `name=number,…` says (the word is foreman's, and so is its form); one of those it leaves out.
+
+    Of several each has a number: `live.1`, `live.2`. SystemExit with a sentence where it cannot be meant.
+    """
+    counts = dict.fromkeys(processes, 1)
+    for part in formation.split(","):
+        name, _, number = (word.strip() for word in part.partition("="))
+        if not number.isdecimal():
+            raise SystemExit(f"FORMATION is to say how many run of each, such as live=2,bulk=1, and not {part.strip()!r}.")
+        if name in counts:  # the default names what another Procfile may not have
+            counts[name] = int(number)
+        elif formation != FORMATION:
+            raise SystemExit(f"FORMATION names {name!r}; the Procfile has {', '.join(processes)}.")
+    return {
+        name if count == 1 else f"{name}.{number}": processes[name]
+        for name, count in counts.items()
+        for number in range(1, count + 1)
+    }
 
 
 def run_release(command: str | None) -> int:

@@ -67,7 +67,7 @@ Rounds in turn (A B C … A B C …), {rounds} of them; the median, and the lowe
 it was verified that every delivery was answered with 200 and lies in the tables with its variants; a loss would have
 kept this page from being written. Deliveries a round: {per_round}.
 
-- **Data Sync**: granian, a live and a bulk worker, the clock. 200 means a committed row.
+- **Data Sync**: granian, two live workers and a bulk worker, the clock. 200 means a committed row.
 - **Express + BullMQ**: one web process and two workers of Node, 25 jobs at once in each; `pg` with ten connections a
   process, ajv, HMAC over the raw bytes, one statement for a product with its variants, guarded by `updated_at`. One job
   a webhook; 200 means a job in Redis' memory.

@@ -1,7 +1,7 @@
 """What everybody stands on: one real Postgres (fsync on) and one real Valkey; and Data Sync's own processes there.
 
 Each side has a database of its own in that Postgres and a number of its own in that Valkey. One web process and two
-processes that apply: of Data Sync the live and the bulk worker.
+processes that apply: of Data Sync the two live workers of its formation, beside which its bulk worker and clock run.
 """
 
 import os

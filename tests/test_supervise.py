@@ -134,6 +134,41 @@ def test_command_lines_read_the_environment_as_a_shell_would(supervised, tmp_pat
     started(tmp_path, "port-1234-1")
 
 
+def test_several_of_a_kind_run_where_the_formation_says_so(supervised, tmp_path):
+    procfile = "live: python worker.py live\nclock: python worker.py clock\n"
+
+    supervisor = supervised(procfile, env=os.environ | {"FORMATION": "live=3, clock=1"})
+
+    assert len(started(tmp_path, "live", times=3)) == 3
+    (first,) = started(tmp_path, "clock")
+    supervisor.terminate()
+    assert supervisor.wait(30) == 0
+    assert not psutil.pid_exists(first)
+
+
+def test_two_live_workers_run_unless_the_formation_says_otherwise(supervised, tmp_path):
+    supervised("live: python worker.py live\n", env={k: v for k, v in os.environ.items() if k != "FORMATION"})
+
+    assert len(started(tmp_path, "live", times=2)) == 2
+
+
+@pytest.mark.parametrize(
+    ("formation", "sentence"),
+    [
+        ("live", "FORMATION is to say how many run of each, such as live=2,bulk=1, and not 'live'.\n"),
+        ("live=-1", "FORMATION is to say how many run of each, such as live=2,bulk=1, and not 'live=-1'.\n"),
+        ("love=2", "FORMATION names 'love'; the Procfile has live.\n"),
+    ],
+)
+def test_a_formation_that_cannot_be_meant_starts_nothing(supervised, tmp_path, formation, sentence):
+    supervisor = supervised("live: python worker.py live\n", env=os.environ | {"FORMATION": formation})
+
+    output, _ = supervisor.communicate(timeout=30)
+
+    assert (supervisor.returncode, output) == (1, sentence)
+    assert not (tmp_path / "live.started").exists()
+
+
 def test_output_arrives_even_where_standard_output_is_a_socket(supervised, tmp_path):
     ours, theirs = socket.socketpair()
     with ours, theirs:

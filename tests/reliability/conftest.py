@@ -51,7 +51,8 @@ def installation(session_folder):
             valkey = stack.enter_context(Valkey(folder / "valkey"))
             server = stack.enter_context(Server(world))
             store = stack.enter_context(Devstore(server.url))
-            made = Installation(folder, postgres, valkey, store, environment)
+            alone = {"FORMATION": "live=1"} if through else {}  # who dies is then known
+            made = Installation(folder, postgres, valkey, store, alone | environment)
             stack.callback(made.close)
             made.start(_procfile(through))
             yield made
