@@ -54,7 +54,8 @@ def in_formation(processes: dict[str, str], formation: str) -> dict[str, str]:
     for part in formation.split(","):
         name, _, number = (word.strip() for word in part.partition("="))
         if not number.isdecimal():
-            raise SystemExit(f"FORMATION is to say how many run of each, such as live=2,bulk=1, and not {part.strip()!r}.")
+            wanted = "FORMATION is to say how many run of each, such as live=2,bulk=1"
+            raise SystemExit(f"{wanted}, and not {part.strip()!r}.")
         if name in counts:  # the default names what another Procfile may not have
             counts[name] = int(number)
         elif formation != FORMATION:

@@ -1,4 +1,4 @@
-"""How often Python looks for cycles of garbage: by itself too often for processes that build thousands of records a turn."""
+"""How often Python looks for cycles of garbage: too often for processes that build thousands of records a turn."""
 
 import gc
 
