@@ -76,6 +76,10 @@ class AdminClient:
         """The most that one query to this shop may cost, in points."""
         return self._budget.ceiling(shop)
 
+    def seconds_silent(self, shop: str) -> float:
+        """How long a shop that did not answer is still left alone; 0 for one that may be asked."""
+        return self._breaker.seconds_open(shop)
+
     def close(self) -> None:
         self._wire.close()
 

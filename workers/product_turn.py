@@ -52,7 +52,7 @@ def gather(workshop: Workshop, shop: Shop, folds: Sequence[Fold]) -> Found:
 def _read_bodies(workshop: Workshop, folds: Iterable[Fold], found: Found) -> dict[int, ProductFinding]:
     """What the newest body of each product says by itself. Only these bodies leave the database."""
     telling = {fold.told.id: fold for fold in folds if fold.told and fold.told.act is Act.CORE}
-    with workshop.db.connect() as db:
+    with workshop.looks.connect() as db:
         kept = inbox.bodies(db, list(telling))
     told = {}
     for delivery_id, fold in telling.items():
@@ -151,7 +151,7 @@ def _fetch_metafields(
 
 def _variants_to_ask(workshop: Workshop, shop: Shop, folds: Sequence[Fold], fetched: Read) -> dict[int, list[int]]:
     """A fetched product names its variants; the mirror names those of the others."""
-    with workshop.db.connect() as db:
+    with workshop.looks.connect() as db:
         variants = mirror_products.variant_ids(db, shop.domain, [fold.resource_id for fold in folds])
     for product_id, read in fetched.products.items():
         if read and read.record:

@@ -34,6 +34,6 @@ def calm(workshop: Workshop, lane: str, shop: str, most: int) -> tuple[list[Wait
         log.info("overtaken", deliveries=len(closed))
     if len(closed) == SLICE:
         return [], closed
-    with workshop.db.connect() as db:
+    with workshop.looks.connect() as db:
         both = (*inbox.peek(db, lane, shop, most // 2), *inbox.peek_latest(db, lane, shop, most // 2))
     return list({one.id: one for one in both}.values()), closed

@@ -84,13 +84,13 @@ def serve_shop(workshop: Workshop, lane: str, domain: str) -> float:
         with structlog.contextvars.bound_contextvars(shop=domain, lane=lane):
             decided = take_turn(workshop, lane, domain)
         rest = rest_after(decided) if lane == "live" else 0.0
-        with workshop.db.connect() as db:
+        with workshop.looks.connect() as db:
             due = inbox.next_due(db, lane, domain)
         if due is not None and not decided:
             # Due, and nothing could be decided: whoever else holds these rows needs time more than we need a look.
-            due = due if due > time.time() else time.time() + STUMBLE_SECONDS
+            due = due if due > time.time() else time.time() + max(STUMBLE_SECONDS, _until_asked(workshop, lane, domain))
         elif due is not None and lane == "bulk" and len(decided) < MOST // 2:
-            due = max(due, time.time() + GATHER_SECONDS)
+            due = max(due, time.time() + _until_asked(workshop, lane, domain))
     except (DBAPIError, PoolTimeout) as error:
         # The database is away or overloaded. Everything of this turn was rolled back and still waits.
         log.warning("turn_broken_off", shop=domain, lane=lane, error=type(error).__name__, sqlstate=sqlstate(error))
@@ -109,7 +109,7 @@ def serve_shop(workshop: Workshop, lane: str, domain: str) -> float:
 def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
     """Take what is due of a shop, find out what it amounts to, write it, close it. The verdicts come back."""
     started = time.monotonic()
-    with workshop.db.begin() as db:
+    with workshop.looks.connect() as db:
         now = workshop.clock.read(db)
         shop = shops.find(db, workshop.vault, domain)
         waiting = inbox.peek(db, lane, domain, MOST)
@@ -119,7 +119,7 @@ def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
     verdicts = _decide_about_shop(workshop, domain, [d for d in waiting if d.act in SHOP_ACTS])
     about_records = [d for d in waiting if d.act not in SHOP_ACTS]
     if any(v.outcome is Outcome.APPLIED for v in verdicts.values()):
-        with workshop.db.connect() as db:
+        with workshop.looks.connect() as db:
             shop = shops.find(db, workshop.vault, domain)
     if shop is None or shop.state == "uninstalled":
         verdicts |= _filter_out(workshop, shop, about_records)
@@ -227,9 +227,17 @@ def _serve_records(
 
 
 def _due_soon(workshop: Workshop, lane: str, domain: str) -> dict[str, float]:
-    with workshop.db.connect() as db:
+    with workshop.looks.connect() as db:
         due = inbox.next_due(db, lane, domain)
-    return {} if due is None else {domain: max(due, time.time() + GATHER_SECONDS)}
+    return {} if due is None else {domain: max(due, time.time() + _until_asked(workshop, lane, domain))}
+
+
+def _until_asked(workshop: Workshop, lane: str, domain: str) -> float:
+    """Seconds until mail that asks Shopify is worth a turn; what asks nothing rings for itself, at once.
+
+    In a silent shop each second's new products would otherwise have a turn that could only postpone them.
+    """
+    return max(GATHER_SECONDS, workshop.admin.seconds_silent(domain)) if lane == "bulk" else 0.0
 
 
 F = TypeVar("F", product_turn.ProductFinding, customer_turn.CustomerFinding)
@@ -239,6 +247,8 @@ T = TypeVar("T")
 def _settle_undecidable(workshop: Workshop, shop: Shop, found: Gathered[F], now: datetime) -> dict[int, Verdict]:
     """Close the dead, postpone the held up, and park the shop if its token is the reason."""
     verdicts = dict(found.dead)
+    if not found.dead and not found.held_up and shop.state == "active":
+        return verdicts  # as nearly always
     pauses: dict[tuple[str, bool, str], dict[int, float]] = {}
     chance = random.random()  # noqa: S311 — one for all: what was held up together comes back as one turn
     for delivery, why in found.held_up.values():

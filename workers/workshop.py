@@ -23,10 +23,14 @@ LEFT_TO_LIVE = 0.25  # of what Shopify lets a shop be asked
 
 @dataclass(frozen=True, slots=True)
 class Workshop:
-    """`holder` marks the leases of this process. `clock` is the database's: by it reads and waits are timed."""
+    """`holder` marks the leases of this process. `clock` is the database's: by it reads and waits are timed.
+
+    `looks` are `db`'s own connections, for single statements that only read.
+    """
 
     settings: Settings
     db: Engine
+    looks: Engine
     clock: Clock
     bell: Bell
     vault: Vault
@@ -51,6 +55,7 @@ def open_workshop(settings: Settings, *, leave: float = 0.0) -> Workshop:
     return Workshop(
         settings=settings,
         db=db,
+        looks=database.for_looks(db),
         clock=Clock(),
         bell=Bell(client),
         vault=vault,

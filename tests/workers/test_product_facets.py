@@ -1,5 +1,7 @@
 """A product has two facets: its core comes with a body, its metafields are asked for, and neither erases the other."""
 
+import time
+
 import pytest
 
 MUG = 7001
@@ -37,6 +39,19 @@ def test_a_new_products_metafields_are_unknown_until_the_other_lane_has_asked(mu
 
     assert values(mug) == {SMALL: {"pack_size": "6"}, LARGE: {}}
     assert asks(mug) == 0
+
+
+def test_a_silent_shop_gets_no_turn_for_what_must_be_asked_of_it_until_it_may_be_asked(mug):
+    mug.workshop.admin._breaker.failed(mug.shop)
+    for _ in range(4):
+        pause = mug.workshop.admin._breaker.failed(mug.shop)
+
+    mug.turn("live")
+
+    rung = mug.workshop.bell.redis.zscore("mail:bulk", mug.shop)
+    assert pause == 16
+    assert pause - 5 < rung - time.time() <= pause
+    assert asks(mug) == 1  # and it lies there untouched
 
 
 def test_a_body_never_erases_metafields(mug):
