@@ -44,7 +44,7 @@ class Day:
     def passed(self):
         return sorted(set((self.made.folder / "points").read_text().splitlines()))
 
-    def die_at(self, point, patience=3):
+    def die_at(self, point, patience=10):
         """Somebody comes to this point and dies. How long until all is well again, from then on, is noted."""
         self.arm(point)
         for tries in range(2 * ROUNDS):
