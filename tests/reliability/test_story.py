@@ -419,3 +419,17 @@ def test_very_many_stories(stage, note_figures):
 
     assert Story.taken.keys() == RULES
     note_figures("stories", figures | {"lost": 0, "doubled effects": 0, "wrongly removed": 0})
+
+
+def test_a_redaction_that_is_replayed_after_the_shops_own_counts_though_both_end_in_one_instant(stage):
+    """A story that was found: of two closings at one time the one that was really last decides who is to be known."""
+    Story.stage = stage
+    story = Story()
+    story.the_app_is_uninstalled(shop="north")
+    story.a_customer_requests(customer="ida", request="redact", shop="north")
+    story.the_merchant_opens_the_app(lasting=False, shop="north")
+    story.a_worker_acts_and_meanwhile(deed="erase", number=0, worker="ann")
+    story.time_passes(span="three days")
+    story.a_worker_acts(worker="ann")
+    story.deliveries_are_replayed(outcome="applied", refreshed=False)
+    story.everything_comes_to_rest()
