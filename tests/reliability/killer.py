@@ -67,13 +67,13 @@ def prepare() -> None:
 
 def hasten() -> None:
     from adapters import access, bell, health, notices, runs
+    from workers import alerts, retention, timetable
     from workers import health as checks
     from workers import notices as telling
-    from workers import timetable
 
     for module in (access, bell, health, notices, runs):
         module.LEASE_SECONDS = LEASE
-    for module in (checks, telling):
+    for module in (checks, telling, alerts, retention):
         module.QUEUED_SECONDS = LEASE
     timetable.DUTIES = tuple(replace(duty, every=min(duty.every, 1.0)) for duty in timetable.DUTIES)
     if "KEEP_SECONDS" in os.environ:
