@@ -10,6 +10,8 @@ from pathlib import Path
 
 import httpx
 
+from adapters import inbox
+from adapters.chosen import Filter
 from devstore.courier import sign
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -152,7 +154,9 @@ class RunDay(Day):
 
 
 class HandDay(Day):
-    """People press a button again when it did not answer."""
+    """People press a button again when it did not answer. On odd days poison comes, of which engineers are told; on
+    even days it is dismissed, and they are told that it is over.
+    """
 
     def __init__(self, made, merchant, engineer, keys):
         super().__init__(made)
@@ -168,7 +172,11 @@ class HandDay(Day):
         store.change(SHOP, "create_product", id=product, variant_count=2)
         store.change(SHOP, "edit_product", id=product, title=f"Title {self.number}")
         store.change(SHOP, "create_customer", id=person, tags=["b2b"], email=f"{person}@corner.example")
-        self.press(self.send_poison)
+        if self.number % 2:
+            self.press(self.send_poison)
+        else:
+            with self.made.workshop.db.begin() as db:
+                inbox.dismiss(db, Filter(outcome="dead"), "the poison of the day before")
         store.settle(20)
         self.press(lambda: self.merchant.ask(f"/api/v1/products/{product}/fetches", "POST"))
         since = datetime.now(UTC) - timedelta(seconds=30)

@@ -66,14 +66,15 @@ def prepare() -> None:
 
 
 def hasten() -> None:
-    from adapters import access, bell, health, notices, runs
-    from workers import alerts, retention, timetable
+    from adapters import access, alerts, bell, health, notices, runs
+    from workers import alerts as alarms
     from workers import health as checks
     from workers import notices as telling
+    from workers import retention, timetable
 
-    for module in (access, bell, health, notices, runs):
+    for module in (access, alerts, bell, health, notices, runs):
         module.LEASE_SECONDS = LEASE
-    for module in (checks, telling, alerts, retention):
+    for module in (checks, telling, alarms, retention):
         module.QUEUED_SECONDS = LEASE
     timetable.DUTIES = tuple(replace(duty, every=min(duty.every, 1.0)) for duty in timetable.DUTIES)
     if "KEEP_SECONDS" in os.environ:
