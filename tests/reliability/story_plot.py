@@ -158,6 +158,7 @@ class Plot(RuleBasedStateMachine):
 
         unread = {(shop, feed) for shop in self._installed() for feed in ("products", "customers")}
         for _ in range(6):
+            self._reopen()  # after half a year it is only found when Shopify is asked that access has ended
             started = {one: self._start_run(*one, complete=True) for one in sorted(unread)}
             self._settle()
             held = [run for run in started.values() if run is not None and self._state_of(run) == "held"]

@@ -433,3 +433,12 @@ def test_a_redaction_that_is_replayed_after_the_shops_own_counts_though_both_end
     story.a_worker_acts(worker="ann")
     story.deliveries_are_replayed(outcome="applied", refreshed=False)
     story.everything_comes_to_rest()
+
+
+def test_a_merchant_who_looks_in_after_half_a_year_finds_that_access_had_ended(stage):
+    """A story that was found: nobody had asked Shopify since, so the shop still seemed to be connected."""
+    Story.stage = stage
+    story = Story()
+    story.the_merchant_opens_the_app(lasting=False, shop="north")
+    story.time_passes(span="half a year")
+    story.everything_comes_to_rest()
