@@ -67,7 +67,7 @@ def claim(db: Connection) -> Due | None:
 
 
 def is_due(db: Connection) -> bool:
-    statement = text(f"SELECT EXISTS (SELECT 1 FROM alerts WHERE {_IS_DUE})")  # noqa: S608 — as above
+    statement = text(f"SELECT EXISTS (SELECT 1 FROM alerts WHERE {_IS_DUE})")  # noqa: S608 — put together from our own statement
     return bool(db.execute(statement).scalar_one())
 
 
