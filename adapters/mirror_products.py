@@ -149,8 +149,9 @@ _RENEW = text("""
                                     ELSE jsonb_set(core, '{updated_at}', to_jsonb(r.updated)) END
     FROM jsonb_to_recordset(CAST(:rows AS jsonb))
          AS r(id bigint, at timestamptz, seen timestamptz, source text, updated text)
-    WHERE products.shop = :shop AND products.id = r.id AND (core_at, core_seen) <= (r.at, r.seen)
-""")
+    WHERE products.shop = :shop AND products.id = ANY(:ids) AND products.id = r.id
+      AND (core_at, core_seen) <= (r.at, r.seen)
+""").bindparams(IDS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,12 @@ def renew(db: Connection, shop: str, renewals: Sequence[Renewal]) -> None:
             {"id": r.id, "at": r.version.at, "seen": r.version.seen, "source": r.source, "updated": r.updated_at}
             for r in renewals
         ]
-        db.execute(_RENEW, {"shop": shop, "rows": orjson.dumps(rows).decode()})
+        db.execute(_RENEW, _of(shop, rows))
+
+
+def _of(shop: str, rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """For an UPDATE. By the rows alone, of which it thinks there are a hundred, Postgres may read the whole shop."""
+    return {"shop": shop, "ids": [row["id"] for row in rows], "rows": orjson.dumps(rows).decode()}
 
 
 _REMOVE = text("""
@@ -194,10 +200,10 @@ def remove(db: Connection, shop: str, removals: Mapping[int, tuple[Version, str]
 _WRITE_METAFIELDS = text("""
     UPDATE products SET metafields = r.metafields, metafields_seen = r.seen, applied_at = now()
     FROM jsonb_to_recordset(CAST(:rows AS jsonb)) AS r(id bigint, metafields jsonb, seen timestamptz)
-    WHERE products.shop = :shop AND products.id = r.id
+    WHERE products.shop = :shop AND products.id = ANY(:ids) AND products.id = r.id
       AND (metafields_seen IS NULL OR metafields_seen <= r.seen)
     RETURNING products.id
-""")
+""").bindparams(IDS)
 
 
 def write_metafields(db: Connection, shop: str, found: Sequence[tuple[ProductMetafields, datetime]]) -> set[int]:
@@ -208,7 +214,7 @@ def write_metafields(db: Connection, shop: str, found: Sequence[tuple[ProductMet
         {"id": m.product_id, "metafields": orjson.Fragment(stored.dump_metafields(m)), "seen": seen}
         for m, seen in found
     ]
-    return {row.id for row in db.execute(_WRITE_METAFIELDS, {"shop": shop, "rows": orjson.dumps(rows).decode()})}
+    return {row.id for row in db.execute(_WRITE_METAFIELDS, _of(shop, rows))}
 
 
 _SKUS = text("""

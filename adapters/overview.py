@@ -106,22 +106,6 @@ def gaps(
     return [dict(row) for row in db.execute(_GAPS, values).mappings()]
 
 
-_RUNS = text("""
-    SELECT * FROM runs
-    WHERE (CAST(:shop AS text) IS NULL OR shop = :shop) AND (CAST(:feed AS text) IS NULL OR feed = :feed)
-      AND (CAST(:state AS text) IS NULL OR state = :state) AND (CAST(:before AS bigint) IS NULL OR id < :before)
-    ORDER BY id DESC LIMIT :most
-""")
-
-
-def runs(
-    db: Connection, *, shop: str | None, feed: str | None, state: str | None, before: int | None, most: int
-) -> list[dict[str, Any]]:
-    """Newest first, of all shops or one."""
-    values = {"shop": shop, "feed": feed, "state": state, "before": before, "most": most}
-    return [dict(row) for row in db.execute(_RUNS, values).mappings()]
-
-
 def held_runs(db: Connection) -> list[dict[str, Any]]:
     """The newest run of each feed that waits for somebody's word, unless a complete one has ended well since."""
     statement = text("""

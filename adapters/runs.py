@@ -333,21 +333,40 @@ def find(db: Connection, run_id: int) -> dict[str, Any] | None:
     return _one(db.execute(statement, {"id": run_id}))
 
 
-def listed(db: Connection, shop: str | None, most: int = 50) -> list[dict[str, Any]]:
-    statement = text("""SELECT * FROM runs WHERE CAST(:shop AS text) IS NULL OR shop = :shop
-                        ORDER BY id DESC LIMIT :most""")
-    return [dict(row) for row in db.execute(statement, {"shop": shop, "most": most}).mappings()]
+_LISTED = text("""
+    SELECT * FROM runs
+    WHERE (CAST(:feed AS text) IS NULL OR feed = :feed) AND (CAST(:state AS text) IS NULL OR state = :state)
+      AND (CAST(:before AS bigint) IS NULL OR id < :before)
+    ORDER BY id DESC LIMIT :most
+""")
+# Feed by feed, and numbers first: asked for the rows of both feeds, Postgres reads and sorts all that the shop has.
+_LISTED_OF_SHOP = text("""
+    SELECT * FROM runs WHERE id = ANY(ARRAY(
+        SELECT newest.id FROM (VALUES ('products'), ('customers')) AS kind (feed)
+        CROSS JOIN LATERAL (SELECT id FROM runs
+                            WHERE shop = :shop AND feed = kind.feed
+                              AND (CAST(:state AS text) IS NULL OR state = :state)
+                              AND (CAST(:before AS bigint) IS NULL OR id < :before)
+                            ORDER BY id DESC LIMIT :most) AS newest
+        WHERE CAST(:feed AS text) IS NULL OR kind.feed = :feed
+        ORDER BY 1 DESC LIMIT :most))
+    ORDER BY id DESC
+""")
 
 
-def listed_of(
-    db: Connection, shop: str, feed: str | None, *, before: int | None = None, most: int = 50
+def listed(
+    db: Connection,
+    shop: str | None,
+    feed: str | None = None,
+    *,
+    state: str | None = None,
+    before: int | None = None,
+    most: int = 50,
 ) -> list[dict[str, Any]]:
-    """A feed's runs, or both feeds', newest first, those before `before` (an id)."""
-    statement = text("""SELECT * FROM runs WHERE shop = :shop AND (CAST(:feed AS text) IS NULL OR feed = :feed)
-                          AND (CAST(:before AS bigint) IS NULL OR id < :before)
-                        ORDER BY id DESC LIMIT :most""")
-    values = {"shop": shop, "feed": feed, "before": before, "most": most}
-    return [dict(row) for row in db.execute(statement, values).mappings()]
+    """Newest first, of all shops or one, of both feeds or one, those before `before` (an id)."""
+    values = {"shop": shop, "feed": feed, "state": state, "before": before, "most": most}
+    rows = db.execute(_LISTED if shop is None else _LISTED_OF_SHOP, values)
+    return [dict(row) for row in rows.mappings()]
 
 
 def count_waiting(db: Connection, run_id: int) -> int:

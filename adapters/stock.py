@@ -69,7 +69,8 @@ _SHOPS = text("""
 _FINDINGS = text("""
     SELECT i.code, count(DISTINCT s.domain) AS n
     FROM shops s CROSS JOIN (VALUES ('products'), ('customers')) AS kind (feed)
-    JOIN issues i ON i.shop = s.domain AND i.feed = kind.feed AND i.resource_id = 0 AND i.resolved_at IS NULL
+    CROSS JOIN LATERAL (SELECT DISTINCT code FROM issues
+                        WHERE shop = s.domain AND feed = kind.feed AND resource_id = 0 AND resolved_at IS NULL) AS i
     WHERE s.state <> 'uninstalled' GROUP BY i.code
 """)
 _GAPS = text("""

@@ -118,7 +118,7 @@ def list_runs(shop: str | None, limit: int, as_json: bool) -> None:
     """Runs, newest first."""
     domain = known_shop(shop).domain if shop else None
     with office().db.connect() as db:
-        found = [feeds.run(row) for row in runs.listed(db, domain, limit)]
+        found = [feeds.run(row) for row in runs.listed(db, domain, most=limit)]
     rows = [[run[name] for name in RUN_COLUMNS] for run in found]
     show({"runs": found}, as_json, lambda: table(RUN_COLUMNS, rows, "No run yet."))
 

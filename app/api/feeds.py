@@ -65,7 +65,7 @@ def list_runs(asked: Asked) -> Response:
     """List runs, newest first."""
     feed = feed_called(asked["feed"]) if "feed" in asked else None
     with office().db.connect() as db:
-        found = runs.listed_of(db, the_shop().domain, feed, before=asked.get("after"), most=PAGE + 1)
+        found = runs.listed(db, the_shop().domain, feed, before=asked.get("after"), most=PAGE + 1)
     page = found[:PAGE]
     return as_json({"runs": [feeds.run(row) for row in page], "next": page[-1]["id"] if len(found) > PAGE else None})
 

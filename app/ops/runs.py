@@ -34,7 +34,7 @@ CAUSES = {
 def listed() -> Response:
     shop, feed, state = filters.asked().chosen.shop, _word("feed", runs.FEEDS), _word("state", STATES)
     with office().db.connect() as db:
-        found = overview.runs(db, shop=shop, feed=feed, state=state, before=filters.cursor("before"), most=PAGE + 1)
+        found = runs.listed(db, shop, feed, state=state, before=filters.cursor("before"), most=PAGE + 1)
         held = overview.held_runs(db)
         gaps = overview.gap_counts(db, datetime.now(UTC) - timedelta(days=1))
     words = _address(shop=shop, feed=feed, state=state)

@@ -42,7 +42,7 @@ def overview(feed: str) -> Response:
             state=_feed(db, feed),
             groups=issue_log.groups(db, g.shop.domain, feed)[:5],
             sentence=_missed(db, feed),
-            recent=runs.listed_of(db, g.shop.domain, feed, most=5),
+            recent=runs.listed(db, g.shop.domain, feed, most=5),
             told=_told(),
             fresh=_fresh(db, feed),
         )
@@ -90,7 +90,7 @@ def list_runs(feed: str) -> Response:
     before = request.args.get("before", "")
     with office().db.connect() as db:
         older_than = int(before) if before.isdecimal() and len(before) < 19 else None
-        found = runs.listed_of(db, g.shop.domain, feed, before=older_than, most=RUNS_A_PAGE + 1)
+        found = runs.listed(db, g.shop.domain, feed, before=older_than, most=RUNS_A_PAGE + 1)
     shown = found[:RUNS_A_PAGE]
     older = url_for("feeds.runs", feed=feed, before=shown[-1]["id"]) if len(found) > RUNS_A_PAGE else None
     return page("runs.html", title=f"{TITLES[feed].removesuffix(' sync')} runs", feed=feed, runs=shown, older=older)
