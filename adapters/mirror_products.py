@@ -263,10 +263,13 @@ def forget_variants(db: Connection, shop: str, ids: Collection[int]) -> None:
         db.execute(_FORGET_VARIANTS, {"shop": shop, "ids": list(ids)})
 
 
+# SKU by SKU: a plan that was made among few variants, and kept, would read all of the shop's by now.
 _SHARED = text("""
     SELECT sku, sku_fold, product_id, id
-    FROM (SELECT sku, sku_fold, product_id, id, count(*) OVER (PARTITION BY sku_fold) AS holders
-          FROM variants WHERE shop = :shop AND sku_fold = ANY(:folds)) AS found
+    FROM (SELECT v.*, count(*) OVER (PARTITION BY v.sku_fold) AS holders
+          FROM unnest(:folds) AS f (fold)
+          CROSS JOIN LATERAL (SELECT sku, sku_fold, product_id, id FROM variants
+                              WHERE shop = :shop AND sku_fold = f.fold OFFSET 0) AS v) AS found
     WHERE holders > 1 ORDER BY sku_fold, product_id, id
 """).bindparams(bindparam("folds", type_=ARRAY(Text)))
 
