@@ -1,4 +1,7 @@
-"""Which alerts are on, and what was told of them by which way: each at once, then hourly, and once when it is over."""
+"""Which alerts are on, and what was told of them by which way: each at once, then hourly, and once when it is over.
+
+What comes back after its end was told is news, but not within five minutes of that: something may come and go.
+"""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -14,7 +17,7 @@ FIRST_PAUSE = 15.0  # after an attempt that failed; doubled up to an hour, for a
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """Something to tell. `firing` False: that it is over. `told_at`: it was told before."""
+    """Something to tell. `firing` False: that it is over. `told_at`: it was told before, maybe of an earlier time."""
 
     name: str
     channel: str
@@ -23,6 +26,11 @@ class Due:
     since: datetime
     told_at: datetime | None
     attempts: int
+
+    @property
+    def again(self) -> bool:
+        """It was told before that this is on, and it has been since."""
+        return self.told_at is not None and self.told_at >= self.since
 
 
 _ON = text("""
@@ -50,6 +58,7 @@ def note(db: Connection, on: Mapping[str, str], unknown: Collection[str], channe
 _IS_DUE = """
     next_attempt_at <= now() AND CASE
         WHEN firing THEN told_at IS NULL OR told_at <= now() - interval '1 hour'
+                         OR resolved_at BETWEEN told_at AND now() - interval '5 minutes'
         ELSE told_at IS NOT NULL AND (resolved_at IS NULL OR resolved_at < told_at) END
 """
 _CLAIM = text(f"""

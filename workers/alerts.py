@@ -3,7 +3,8 @@
 1. The clock looks at the stock that was taken and decides which alerts are on, in one transaction.
 2. A job of the bulk lane tells them: a mail server or receiver that hangs must not hold up the clock, nor live mail.
 
-Each is told at once, then hourly while it lasts, and once when it is over. An attempt is counted before it is made.
+Each is told at once, then hourly while it lasts, and once when it is over; anew if it comes back, but not within five
+minutes. An attempt is counted before it is made.
 """
 
 import time
@@ -145,8 +146,7 @@ def _send_mail(workshop: Workshop, due: Due) -> None:
     settings = workshop.settings
     if settings.smtp_url is None or settings.mail_from is None or settings.alert_mail is None:
         raise NotSent("Mail is not set up on this installation.")
-    again = due.told_at is not None
-    subject, text = message(due.name, due.sentence, due.since, settings.app_url, is_on=due.firing, again=again)
+    subject, text = message(due.name, due.sentence, due.since, settings.app_url, is_on=due.firing, again=due.again)
     domain = settings.mail_from.rstrip(">").rpartition("@")[2]
     mail.send(settings.smtp_url, settings.mail_from, settings.alert_mail, subject, text, f"<{_id(due)}@{domain}>")
 

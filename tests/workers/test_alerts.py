@@ -130,7 +130,8 @@ class Desk:
 
     def later(self, minutes):
         self.execute(
-            """UPDATE alerts SET told_at = told_at - make_interval(mins => :n),
+            """UPDATE alerts SET since = since - make_interval(mins => :n),
+                                 told_at = told_at - make_interval(mins => :n),
                                  resolved_at = resolved_at - make_interval(mins => :n), next_attempt_at = now()""",
             n=minutes,
         )
@@ -177,7 +178,7 @@ def test_it_is_told_at_once_then_hourly_and_its_end_once(desk, receiver):
     assert states(receiver) == [("dead", "firing"), ("dead", "firing"), ("dead", "resolved")]
 
 
-def test_what_comes_and_goes_within_the_hour_is_not_told_each_time(desk, receiver):
+def test_what_comes_and_goes_is_not_told_each_time(desk, receiver):
     for _ in range(4):
         desk.dies()
         desk.look()
@@ -185,6 +186,23 @@ def test_what_comes_and_goes_within_the_hour_is_not_told_each_time(desk, receive
         desk.look()
 
     assert states(receiver) == [("dead", "firing"), ("dead", "resolved")]
+
+
+def test_what_comes_back_after_its_end_was_told_is_told_within_five_minutes(desk, receiver):
+    desk.dies()
+    desk.look()
+    desk.healed()
+    desk.look()
+
+    desk.later(4)
+    desk.dies()
+    desk.look()
+    assert states(receiver) == [("dead", "firing"), ("dead", "resolved")]
+
+    desk.later(2)
+    desk.look()
+    desk.look()
+    assert states(receiver) == [("dead", "firing"), ("dead", "resolved"), ("dead", "firing")]
 
 
 def test_what_is_over_before_anybody_was_told_is_not_told(desk, receiver):
@@ -223,19 +241,44 @@ def test_ignored_failures_alarm_nobody(desk, receiver):
     assert receiver.got == []
 
 
-def test_a_mail_says_the_same(database, redis, surroundings, mailbox):
+@pytest.fixture
+def mailing(database, redis, surroundings, mailbox):
+    """A workshop that tells the mailbox."""
     told = {
         "SMTP_URL": f"smtp://127.0.0.1:{mailbox.port}",
         "MAIL_FROM": "Data Sync <data-sync@example.com>",
         "ALERT_MAIL": "oncall@example.com",
     }
     with opened(surroundings, **told) as desk:
-        desk.dies()
-        desk.look()
+        yield desk
+
+
+def test_a_mail_says_the_same(mailing, mailbox):
+    mailing.dies()
+    mailing.look()
 
     (mail,) = mailbox.got
     assert (mail["To"], mail["Subject"]) == ("oncall@example.com", "Data Sync: Deliveries are dead")
     assert "docs/runbook.md#dead-deliveries" in mail.get_content()
+
+
+def test_mails_tell_what_lasts_from_what_has_come_back(mailing, mailbox):
+    mailing.dies()
+    mailing.look()
+    mailing.later(61)
+    mailing.look()
+    mailing.healed()
+    mailing.look()
+    mailing.later(6)
+    mailing.dies()
+    mailing.look()
+
+    assert [mail["Subject"].removeprefix("Data Sync: ") for mail in mailbox.got] == [
+        "Deliveries are dead",
+        "still: Deliveries are dead",
+        "resolved: Deliveries are dead",
+        "Deliveries are dead",
+    ]
 
 
 def test_signatures_that_do_not_fit_are_told_but_not_what_scanners_send(desk, receiver):
