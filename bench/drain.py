@@ -1,10 +1,7 @@
 """A full inbox, decided by one live worker or several."""
 
-import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -16,9 +13,8 @@ from adapters.inbox import Arrival
 from bench import crowd, mail
 from bench.expense import Meter
 from bench.scale import Crowd, Figures, Place, await_none
-from bench.stage import CHECKOUT, procfile
+from bench.stage import procfile
 from devstore.bodies import encode
-from devstore.servers import Child
 
 SETTLES = 3.0  # seconds until all workers have imported everything and wait
 AT_ONCE = 500
@@ -30,7 +26,8 @@ def drain(standing: Place, among: Crowd, workers: int, count: int) -> Figures:
     """New products of many shops, all stored before anybody looks."""
     standing.note(f"scale: {workers} live workers")
     standing.redis.flushall()
-    with procfile(standing.folder, standing.told(among.url), standing.note), _more(standing, among, workers - 1):
+    told = standing.told(among.url) | {"FORMATION": f"live={workers}"}
+    with procfile(standing.folder, told, standing.note):
         time.sleep(SETTLES)
         shops, first = _store(among, count)
         among.db.execute("CHECKPOINT")
@@ -40,17 +37,6 @@ def drain(standing: Place, among: Crowd, workers: int, count: int) -> Figures:
         await_none(among.db, "SELECT count(*) FROM deliveries WHERE lane = 'live' AND state = 'waiting'")
         spent = meter.read() - before
     return {"per_second": round(_rate(among, first, count), 1), **spent.each(count)}
-
-
-@contextmanager
-def _more(standing: Place, among: Crowd, workers: int) -> Iterator[None]:
-    command = [sys.executable, "-m", "workers", "live"]
-    with ExitStack() as stack:
-        for n in range(workers):
-            log = standing.folder / f"live_{n}.log"
-            child = Child(command, log, cwd=CHECKOUT, environment=standing.told(among.url))
-            stack.callback(child.stop)
-        yield
 
 
 def _store(among: Crowd, count: int) -> tuple[set[str], int]:
