@@ -1,6 +1,6 @@
-"""Finds records by what somebody typed: each candidate is one indexed statement."""
+"""Finds records by what somebody typed: each candidate is found by an index, and all of them in one statement."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
@@ -8,23 +8,25 @@ from sqlalchemy import Connection, text
 
 from adapters.vault import Kind, Vault, words
 from domain.clashes import fold_sku
+from domain.query import Candidate
 
 MOST = 25  # of a kind; a longer list is a question to be asked more exactly
 Ids = list[int]
 
 
-def products_by(db: Connection, shop: str, field: str, value: str | int) -> list[tuple[int, str]]:
-    """Ids of live products and how each matched. `field` is one of domain.query's words."""
-    statement = _PRODUCTS.get(field)
-    if statement is None:
-        return []
-    match, query = statement
-    values = {"shop": shop, "value": value, "most": MOST}
-    if field == "sku":
-        values["fold"] = fold_sku(str(value))
-    if field == "title":
-        values["value"] = _prefix(str(value))
-    return [(row.id, match) for row in db.execute(text(query), values)]
+def products_by(db: Connection, shop: str, candidates: Iterable[Candidate]) -> list[tuple[int, str]]:
+    """Ids of live products and how each matched, candidate by candidate: one trip for all of them."""
+    known = [candidate for candidate in candidates if candidate.field in _PRODUCTS]
+    values: dict[str, Any] = {"shop": shop, "most": MOST}
+    parts = []
+    for place, candidate in enumerate(known):
+        match, query = _PRODUCTS[candidate.field]
+        parts.append(f"(SELECT {place} AS place, '{match}' AS match, id FROM ({query.format(place=place)}) AS found)")  # noqa: S608 — constants of ours
+        values[f"value{place}"] = _prefix(str(candidate.value)) if candidate.field == "title" else candidate.value
+        values[f"fold{place}"] = fold_sku(str(candidate.value))
+    # Without an order a part's own stands, and the parts stand as they were written: they are appended.
+    rows = db.execute(text(" UNION ALL ".join(parts)), values).all() if parts else []
+    return [(row.id, row.match) for row in sorted(rows, key=lambda row: row.place)]
 
 
 def _prefix(typed: str) -> str:
@@ -38,42 +40,44 @@ _PRODUCTS: Mapping[str, tuple[str, str]] = {
     "sku": (
         "variant_sku",
         """SELECT product_id AS id, min(id) AS variant FROM variants
-           WHERE shop = :shop AND sku_fold = :fold AND sku = :value
+           WHERE shop = :shop AND sku_fold = :fold{place} AND sku = :value{place}
            GROUP BY product_id ORDER BY product_id LIMIT :most""",
     ),
     "product_id": (
         "product_id",
-        """SELECT id FROM products WHERE shop = :shop AND id = :value AND removed_at IS NULL AND core IS NOT NULL
+        """SELECT id FROM products WHERE shop = :shop AND id = :value{place} AND removed_at IS NULL AND core IS NOT NULL
            LIMIT :most""",
     ),
     "variant_id": (
         "variant_id",
-        "SELECT product_id AS id FROM variants WHERE shop = :shop AND id = :value LIMIT :most",
+        "SELECT product_id AS id FROM variants WHERE shop = :shop AND id = :value{place} LIMIT :most",
     ),
     "handle": (
         "handle",
-        "SELECT id FROM find_products_by_handle(:shop, :value, :most) AS id",
+        "SELECT id FROM find_products_by_handle(:shop, :value{place}, :most) AS id",
     ),
     "barcode": (
         "barcode",
-        """SELECT DISTINCT product_id AS id FROM variants WHERE shop = :shop AND barcode = :value
+        """SELECT DISTINCT product_id AS id FROM variants WHERE shop = :shop AND barcode = :value{place}
            ORDER BY product_id LIMIT :most""",
     ),
     "title": (
         "title",
-        "SELECT id FROM find_products_by_title(:shop, :value, :most) AS id",
+        "SELECT id FROM find_products_by_title(:shop, :value{place}, :most) AS id",
     ),
 }
 
 
-def removed_products_by(db: Connection, shop: str, field: str, value: str | int) -> list[int]:
-    """Removed products that were known by this when they were last seen."""
-    shape = _KNOWN_BY.get(field)
-    if shape is None:
-        return []
-    query = text("SELECT id FROM find_removed_products(:shop, CAST(:known_by AS jsonb), :most) AS id")
-    known_by = orjson.dumps(shape(value)).decode()
-    return [row.id for row in db.execute(query, {"shop": shop, "known_by": known_by, "most": MOST})]
+def removed_products_by(db: Connection, shop: str, candidates: Iterable[Candidate]) -> list[int]:
+    """Removed products that were known by one of these when they were last seen, candidate by candidate."""
+    known_by = [_KNOWN_BY[candidate.field](candidate.value) for candidate in candidates if candidate.field in _KNOWN_BY]
+    query = text("""
+        SELECT id FROM unnest(CAST(:known_by AS jsonb[])) WITH ORDINALITY AS asked (known_by, place)
+        CROSS JOIN LATERAL find_removed_products(:shop, asked.known_by, :most) WITH ORDINALITY AS found (id, nth)
+        ORDER BY asked.place, found.nth
+    """)
+    values = {"shop": shop, "known_by": [orjson.dumps(one).decode() for one in known_by], "most": MOST}
+    return [row.id for row in db.execute(query, values)] if known_by else []
 
 
 _KNOWN_BY: Mapping[str, Callable[[str | int], dict[str, Any]]] = {

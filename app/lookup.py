@@ -69,16 +69,21 @@ def note_names(shop: str, feed: str, who: str | None, count: int) -> None:
 def _matches(db: Connection, vault: Vault, shop: str, feed: str, query: Query) -> dict[int, str]:
     """By record id, how it matched first. A prefix is tried only when nothing matched exactly."""
     found: dict[int, str] = {}
-    for candidate in query.candidates:
-        if candidate.field in ("title", "name") and found:
-            continue
-        if feed == "products":
-            rows = lookup.products_by(db, shop, candidate.field, candidate.value)
-        else:
-            rows = lookup.customers_by(db, vault, shop, candidate.field, candidate.value)
-        for record_id, match in rows:
-            found.setdefault(record_id, match)
+    exact = [candidate for candidate in query.candidates if candidate.field not in ("title", "name")]
+    for candidates in (exact, [candidate for candidate in query.candidates if candidate not in exact]):
+        if not found:
+            for record_id, match in _matching(db, vault, shop, feed, candidates):
+                found.setdefault(record_id, match)
     return found
+
+
+def _matching(
+    db: Connection, vault: Vault, shop: str, feed: str, candidates: Sequence[Candidate]
+) -> list[tuple[int, str]]:
+    if feed == "products":
+        return lookup.products_by(db, shop, candidates)
+    each = (lookup.customers_by(db, vault, shop, one.field, one.value) for one in candidates)
+    return [row for rows in each for row in rows]
 
 
 _READ_AS = {
@@ -163,11 +168,10 @@ def _absent(db: Connection, vault: Vault, shop: str, feed: str, query: Query) ->
         if reason:
             return reason
     if feed == "products":
-        for candidate in query.candidates:
-            for record_id in lookup.removed_products_by(db, shop, candidate.field, candidate.value):
-                gone = _held_absence(db, vault, shop, feed, record_id)
-                if gone:
-                    return gone
+        for record_id in lookup.removed_products_by(db, shop, query.candidates):
+            gone = _held_absence(db, vault, shop, feed, record_id)
+            if gone:
+                return gone
     kind = "product" if feed == "products" else "customer"
     return _absence("never_seen", f"No {kind} with this {_called(query)} has ever reached SparkLayer.", None)
 

@@ -15,7 +15,7 @@ from app.lookup import admin_url, note_names
 from app.office import office
 from app.pages.base import page, shop_zone
 from app.pages.entrance import merchant_blueprint
-from domain.query import LARGEST_ID, LONGEST_LINK, Candidate, read_customer_query, read_product_query
+from domain.query import LARGEST_ID, LONGEST_LINK, read_customer_query, read_product_query
 from domain.text import storable
 
 blueprint = merchant_blueprint("issues", __name__)
@@ -67,22 +67,16 @@ def _chosen(db: Connection, feed: str) -> Chosen:
 def _records(db: Connection, feed: str, words: str) -> list[int]:
     """Who else these words mean: an address pasted from the admin; a customer by what only blind indexes can find."""
     if feed == "products":
-        candidates = [c for c in read_product_query(words).candidates if c.field in ("product_id", "variant_id")]
-    else:
-        candidates = list(read_customer_query(words).candidates)
-    found = [record for candidate in candidates for record in _matching(db, feed, candidate)]
-    if found and feed == "customers":
+        ids = [c for c in read_product_query(words).candidates if c.field in ("product_id", "variant_id")]
+        return [record for record, _ in lookup.products_by(db, g.shop.domain, ids)]
+    found = [
+        record
+        for candidate in read_customer_query(words).candidates
+        for record, _ in lookup.customers_by(db, office().vault, g.shop.domain, candidate.field, candidate.value)
+    ]
+    if found:
         note_names(g.shop.domain, feed, g.user, len(found))
     return found
-
-
-def _matching(db: Connection, feed: str, candidate: Candidate) -> list[int]:
-    shop = g.shop.domain
-    if feed == "products":
-        rows = lookup.products_by(db, shop, candidate.field, candidate.value)
-    else:
-        rows = lookup.customers_by(db, office().vault, shop, candidate.field, candidate.value)
-    return [record for record, _ in rows]
 
 
 def _page_of(db: Connection, feed: str, chosen: Chosen) -> list[dict[str, Any]]:

@@ -211,12 +211,13 @@ def test_a_field_that_is_wrong_is_an_issue_and_the_rest_goes_on(among_neighbours
 
 def test_an_emoji_sku_is_a_sku(among_neighbours, journey, codes):
     from adapters.lookup import products_by
+    from domain.query import Candidate
 
     among_neighbours(json_of(variants=[VARIANT | {"sku": "☕️-🧉"}]))
 
     assert codes() == []
     with journey.db.connect() as db:
-        assert products_by(db, SHOP, "sku", "☕️-🧉") == [(MUG, "variant_sku")]
+        assert products_by(db, SHOP, [Candidate("sku", "☕️-🧉")]) == [(MUG, "variant_sku")]
 
 
 def test_a_description_of_five_megabytes_is_read_and_not_kept(among_neighbours, journey):

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError
 from adapters import lookup, shops, wall
 from adapters.database import connect, is_current, migrate, of_shop
 from app.office import keep_to, office
+from domain.query import Candidate
 
 OWN, OTHER = "northwind-trade.myshopify.com", "contoso-outdoor.myshopify.com"
 SHOPLESS = {"alembic_version", "alerts", "audit", "duties", "failures", "replays", "stock", "swept"} | {
@@ -197,9 +198,9 @@ def test_it_costs_one_statement_a_transaction_and_others_none(one_connection):
 
 
 FINDERS = {
-    "handle": lambda db, vault, shop: lookup.products_by(db, shop, "handle", "tin-mug"),
-    "title": lambda db, vault, shop: lookup.products_by(db, shop, "title", "Tin"),
-    "removed": lambda db, vault, shop: lookup.removed_products_by(db, shop, "handle", "gone"),
+    "handle": lambda db, vault, shop: lookup.products_by(db, shop, [Candidate("handle", "tin-mug")]),
+    "title": lambda db, vault, shop: lookup.products_by(db, shop, [Candidate("title", "Tin")]),
+    "removed": lambda db, vault, shop: lookup.removed_products_by(db, shop, [Candidate("handle", "gone")]),
     "company": lambda db, vault, shop: lookup.customers_by(db, vault, shop, "name", "northw"),
     "words": lambda db, vault, shop: db.execute(
         text("SELECT * FROM find_customers_by_words(:shop, CAST(:each AS bytea[]), 5)"),
