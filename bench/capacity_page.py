@@ -121,6 +121,9 @@ def _flatness(of: Figures) -> Iterator[str]:
         "each of them gets one delivery and so a turn of its own, while ten shops get a hundred each, which are\n"
         "taken together. The model below reckons with the dearer of the two. A backlog is cheaper: see the next\n"
         "table, where the same 1,000 shops have several deliveries each.\n"
+        "\n"
+        "WAL is dearest where each delivery meets other pages than the one before it: the first change of a page\n"
+        "after a checkpoint is written with the whole page, and each of these rounds begins with a checkpoint.\n"
     )
     grown = [f"{_named(name)} {_memory(ground['memory_mib'])}" for name, ground in of.items()]
     yield f"Resident MiB of web · live · bulk · clock after the first round → after the last: {'; '.join(grown)}."
