@@ -243,15 +243,17 @@ def hurry(db: Connection, shop: str) -> None:
 
 
 _NEXT_DUE = text("""
-    SELECT extract(epoch FROM next_attempt_at)::float8 AS due FROM deliveries
-    WHERE lane = :lane AND shop = :shop AND state = 'waiting' ORDER BY next_attempt_at LIMIT 1
+    SELECT kind.lane, extract(epoch FROM first.next_attempt_at)::float8 AS due
+    FROM (VALUES ('live'), ('bulk')) AS kind (lane) CROSS JOIN LATERAL (
+        SELECT next_attempt_at FROM deliveries
+        WHERE lane = kind.lane AND shop = :shop AND state = 'waiting' ORDER BY next_attempt_at LIMIT 1
+    ) AS first
 """)
 
 
-def next_due(db: Connection, lane: str, shop: str) -> float | None:
-    """When (seconds since 1970) the shop's next delivery is due; None if nothing waits."""
-    due: float | None = db.execute(_NEXT_DUE, {"lane": lane, "shop": shop}).scalar()
-    return due
+def next_due(db: Connection, shop: str) -> dict[str, float]:
+    """By lane, when (seconds since 1970) the shop's next delivery is due. A lane where nothing waits is left out."""
+    return {row.lane: row.due for row in db.execute(_NEXT_DUE, {"shop": shop})}
 
 
 # A walk from shop to shop along the index of the waiting: as many steps as there are shops with mail, not deliveries.

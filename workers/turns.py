@@ -78,32 +78,51 @@ def serve_shop(workshop: Workshop, lane: str, domain: str) -> float:
 
     For how many seconds it is to be left alone, whoever rings, comes back.
     """
-    due: float | None = time.time() + STUMBLE_SECONDS
+    due = {lane: time.time() + STUMBLE_SECONDS}
     rest = 0.0
     try:
         with structlog.contextvars.bound_contextvars(shop=domain, lane=lane):
             decided = take_turn(workshop, lane, domain)
         rest = rest_after(decided) if lane == "live" else 0.0
         with workshop.looks.connect() as db:
-            due = inbox.next_due(db, lane, domain)
-        if due is not None and not decided:
-            # Due, and nothing could be decided: whoever else holds these rows needs time more than we need a look.
-            due = due if due > time.time() else time.time() + max(STUMBLE_SECONDS, _until_asked(workshop, lane, domain))
-        elif due is not None and lane == "bulk" and len(decided) < MOST // 2:
-            due = max(due, time.time() + _until_asked(workshop, lane, domain))
+            waiting = inbox.next_due(db, domain)
+        due = _next_turns(workshop, lane, domain, waiting, decided)
     except (DBAPIError, PoolTimeout) as error:
         # The database is away or overloaded. Everything of this turn was rolled back and still waits.
         log.warning("turn_broken_off", shop=domain, lane=lane, error=type(error).__name__, sqlstate=sqlstate(error))
         if is_away(error):
             stopping.wait(STUMBLE_SECONDS)
     except Exception as error:  # noqa: BLE001 — a bug must not leave the shop leased, nor spin
-        due = time.time() + BUG_SECONDS
+        due = {lane: time.time() + BUG_SECONDS}
         log.error("turn_failed", shop=domain, lane=lane, reason=where_it_broke(error))  # noqa: TRY400 — its text may quote
         telemetry.report(f"A turn {where_it_broke(error)}", shop=domain, lane=lane)
-    if due is not None:
+    for name, at in due.items():
         # To the end of the line: by the age of its mail, a shop with a long backlog would be next until it has none.
-        workshop.bell.ring(lane, {domain: max(due, time.time())})
+        workshop.bell.ring(name, {domain: max(at, time.time())})
     return rest
+
+
+def _next_turns(
+    workshop: Workshop, lane: str, domain: str, waiting: Mapping[str, float], decided: Mapping[int, Verdict]
+) -> dict[str, float]:
+    """By lane, when a turn of this shop is worth it again. What a live turn has to ask of Shopify waits in `bulk`."""
+    now = time.time()
+    turns = dict(waiting) if lane == "live" else {name: at for name, at in waiting.items() if name == lane}
+    if "bulk" in turns and (lane == "live" or len(decided) < MOST // 2):
+        turns["bulk"] = max(turns["bulk"], now + _until_asked(workshop, domain))
+    if waiting.get(lane, now) < now and not decided:
+        # Due, and nothing could be decided: whoever else holds these rows needs time more than we need a look.
+        turns[lane] = max(turns[lane], now + STUMBLE_SECONDS)
+    return turns
+
+
+def _until_asked(workshop: Workshop, domain: str) -> float:
+    """Seconds until mail that asks Shopify is worth a turn: many in one query, and none while the shop is silent.
+
+    Each second's new products would otherwise have a turn that could only postpone them. What asks nothing rings for
+    itself, at once.
+    """
+    return max(GATHER_SECONDS, workshop.admin.seconds_silent(domain))
 
 
 def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
@@ -124,7 +143,7 @@ def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
     if shop is None or shop.state == "uninstalled":
         verdicts |= _filter_out(workshop, shop, about_records)
     else:
-        verdicts |= _serve_records(workshop, lane, _may_ask(workshop, shop), within_memory(fold(about_records)), now)
+        verdicts |= _serve_records(workshop, _may_ask(workshop, shop), within_memory(fold(about_records)), now)
     _note(workshop, lane, time.monotonic() - started, waiting, verdicts)
     if waiting:
         log.info("turn_taken", deliveries=len(waiting), **count_outcomes(verdicts))
@@ -200,9 +219,7 @@ def within_memory(folds: Sequence[Fold], most: int = MOST_BYTES) -> list[Fold]:
     return taken
 
 
-def _serve_records(
-    workshop: Workshop, lane: str, shop: Shop, folds: Sequence[Fold], now: datetime
-) -> dict[int, Verdict]:
+def _serve_records(workshop: Workshop, shop: Shop, folds: Sequence[Fold], now: datetime) -> dict[int, Verdict]:
     products = [one for one in folds if one.feed == product_turn.FEED]
     customers = [one for one in folds if one.feed == customer_turn.FEED]
 
@@ -219,25 +236,7 @@ def _serve_records(
         )
 
     bury = partial(_bury, workshop)
-    verdicts = in_halves(products, serve_products, bury)
-    if products and lane == "live":
-        # New products ask for their metafields in the other lane, many in one query.
-        workshop.bell.ring("bulk", _due_soon(workshop, "bulk", shop.domain))
-    return verdicts | in_halves(customers, serve_customers, bury)
-
-
-def _due_soon(workshop: Workshop, lane: str, domain: str) -> dict[str, float]:
-    with workshop.looks.connect() as db:
-        due = inbox.next_due(db, lane, domain)
-    return {} if due is None else {domain: max(due, time.time() + _until_asked(workshop, lane, domain))}
-
-
-def _until_asked(workshop: Workshop, lane: str, domain: str) -> float:
-    """Seconds until mail that asks Shopify is worth a turn; what asks nothing rings for itself, at once.
-
-    In a silent shop each second's new products would otherwise have a turn that could only postpone them.
-    """
-    return max(GATHER_SECONDS, workshop.admin.seconds_silent(domain)) if lane == "bulk" else 0.0
+    return in_halves(products, serve_products, bury) | in_halves(customers, serve_customers, bury)
 
 
 F = TypeVar("F", product_turn.ProductFinding, customer_turn.CustomerFinding)

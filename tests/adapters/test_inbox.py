@@ -146,12 +146,12 @@ def test_every_shop_with_mail_is_found_with_its_first_due_time(database, put):
         inbox.close(db, {i: Verdict(Outcome.APPLIED) for i in ids[:3]})
         inbox.postpone(db, dict.fromkeys(ids[3:6], 3600.0), "later", counts=True)
         due = inbox.shops_with_mail(db, "live")
-        first = inbox.next_due(db, "live", shops[1])
+        first = inbox.next_due(db, shops[1])["live"]
 
         assert set(due) == set(shops[1:])
         assert due[shops[1]] == first > due[shops[2]] + 3000
         assert inbox.shops_with_mail(db, "bulk") == {}
-        assert inbox.next_due(db, "live", shops[0]) is None
+        assert inbox.next_due(db, shops[0]) == {}
 
 
 def test_what_waits_is_counted_by_lane_and_by_feed(database, put):

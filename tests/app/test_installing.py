@@ -120,7 +120,7 @@ def test_mail_that_waited_for_access_is_due_at_once(desk, granted, database):
     installed(desk, SHOP, granted)
 
     with database.connect() as db:
-        assert inbox.next_due(db, "live", SHOP) <= datetime.now(UTC).timestamp()
+        assert inbox.next_due(db, SHOP)["live"] <= datetime.now(UTC).timestamp()
 
 
 def test_of_four_pages_that_bring_a_new_shop_at_once_one_is_told_so(desk, granted, database):

@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from workers.turns import serve_shop
+
 MUG = 7001
 SMALL, LARGE, HUGE = 81, 82, 83
 PACK = {"key": "pack_size", "value": "6", "type": "number_integer"}
@@ -46,12 +48,24 @@ def test_a_silent_shop_gets_no_turn_for_what_must_be_asked_of_it_until_it_may_be
     for _ in range(4):
         pause = mug.workshop.admin._breaker.failed(mug.shop)
 
-    mug.turn("live")
+    serve_shop(mug.workshop, "live", mug.shop)
 
     rung = mug.workshop.bell.redis.zscore("mail:bulk", mug.shop)
     assert pause == 16
     assert pause - 5 < rung - time.time() <= pause
     assert asks(mug) == 1  # and it lies there untouched
+
+
+def test_a_turn_that_leaves_nothing_to_be_asked_rings_for_nobody(mug):
+    mug.serve()
+    mug.workshop.bell.redis.delete("mail:bulk", "mail:live")
+    mug.change("edit_product", id=MUG, title="Big mug")
+    mug.workshop.bell.redis.delete("mail:live")
+
+    serve_shop(mug.workshop, "live", mug.shop)
+
+    assert mug.product(MUG).core.title == "Big mug"
+    assert mug.workshop.bell.redis.keys("mail:*") == []
 
 
 def test_a_body_never_erases_metafields(mug):
