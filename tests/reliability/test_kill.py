@@ -143,7 +143,7 @@ def test_every_process_may_die_at_every_write(day, role, request, note_figures):
     day.made.comes_to_rest(90)
     met = [point for point in points if point in day.seconds]
     # A few, such as a failed token request, do not come about at will.
-    assert len(met) > 0.8 * len(points), day.not_met
+    assert len(met) > 0.8 * len(points), "\n".join(day.not_met)
     assert day.made.breaches() == []
     note_figures(f"{role} killed at every write, {DAYS[type(day)]}", day.figures(met))
 
