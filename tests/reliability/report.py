@@ -134,7 +134,8 @@ def of_sums(notes):
 
 
 def is_kill(note):
-    return "kills" in note
+    """By SIGKILL, at points; the deaths in a story are of its own making."""
+    return "points" in note
 
 
 def is_fault(note):

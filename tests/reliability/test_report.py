@@ -29,7 +29,8 @@ NOTED = {
         ],
         **STAMP,
     },
-    "stories": {"schedules": 400, "steps": 20_000} | CLEAN | STAMP | {"commit": "def5678", "at": "2026-11-25T00:00"},
+    "stories": {"schedules": 400, "steps": 20_000, "deaths in mid-turn": 7, **CLEAN}
+    | {"commit": "def5678", "at": "2026-11-25T00:00"},
     "fuzzed deliveries": {"cases": 160_000, "status_500": 0} | STAMP,
 }
 

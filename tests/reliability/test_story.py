@@ -192,7 +192,7 @@ class Story(Plot):
         try:
             hand.act()
         except Killed:
-            self.figures["kills"] += 1
+            self.figures["deaths in mid-turn"] += 1
         hand.leave()
 
     @step(
