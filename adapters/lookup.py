@@ -23,10 +23,10 @@ def products_by(db: Connection, shop: str, candidates: Iterable[Candidate]) -> l
         match, query = _PRODUCTS[candidate.field]
         parts.append(f"(SELECT {place} AS place, '{match}' AS match, id FROM ({query.format(place=place)}) AS found)")  # noqa: S608 — constants of ours
         values[f"value{place}"] = _prefix(str(candidate.value)) if candidate.field == "title" else candidate.value
-        values[f"fold{place}"] = fold_sku(str(candidate.value))
-    # Without an order a part's own stands, and the parts stand as they were written: they are appended.
+        if candidate.field == "sku":
+            values[f"fold{place}"] = fold_sku(str(candidate.value))
     rows = db.execute(text(" UNION ALL ".join(parts)), values).all() if parts else []
-    return [(row.id, row.match) for row in sorted(rows, key=lambda row: row.place)]
+    return [(row.id, row.match) for row in sorted(rows, key=lambda row: row.place)]  # each part keeps its own order
 
 
 def _prefix(typed: str) -> str:
