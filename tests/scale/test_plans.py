@@ -29,6 +29,7 @@ MAY_GROW = {
     "count(*) OVER (PARTITION BY sku_fold)": "a few pages a SKU of the batch; it answers those that clash",
     "INSERT INTO heard": "what came since the last count, wherever it lies by now",
     "INSERT INTO activity (": "the same",
+    "SELECT * FROM runs WHERE id = ANY": "where no vacuum has come by: one shop's runs, of ninety days at most",
     "WITH overtaken AS": "the versions of a product that a storm has written",
     "SELECT g.id AS number": "for each gap that is shown the webhooks about its record are looked at",
     "SELECT cause, topic, to_char(repaired_at": "the same, for each of a day",
