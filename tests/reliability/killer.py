@@ -3,7 +3,8 @@
 `python -m killer live|bulk|clock|flask …`, or `granian … killer:create_app`. The product has no switch for this:
 commits and Redis commands are wrapped, and a point is named by the function of the product that made the write and the
 one that had called it. In the folder that KILLER names, `points` gains a line for each point that is passed for the
-first time, and the process that comes to the point written in `arm` renames that file to `fired` and dies.
+first time, and the process that comes to one of the points written in `arm` takes that file away, leaves the point in
+`fired`, and dies.
 
 Leases and periods are shortened in the same way: what a dead process held is waited for, never lifted. With
 KEEP_SECONDS set, so are the times that things are kept for.
@@ -18,6 +19,7 @@ from pathlib import Path
 from types import FrameType
 
 import redis
+from rq import Queue
 from sqlalchemy import Connection, Engine, event, text
 from sqlalchemy.engine import Transaction
 
@@ -78,6 +80,7 @@ def hasten() -> None:
         module.QUEUED_SECONDS = LEASE
     alerts._IS_DUE = re.sub(r"'(1 hour|5 minutes)'", "'1 second'", alerts._IS_DUE)
     alerts._CLAIM = text(re.sub(r"'(1 hour|5 minutes)'", "'1 second'", alerts._CLAIM.text))
+    Queue.acquire_maintenance_lock = lambda its: its.connection.set(its.registry_cleaning_key, 1, nx=True, ex=LEASE)
     timetable.DUTIES = tuple(replace(duty, every=min(duty.every, 1.0)) for duty in timetable.DUTIES)
     if "KEEP_SECONDS" in os.environ:
         import hasty
@@ -168,13 +171,15 @@ def come_to(name: str | None, moment: str) -> None:
 
 
 def _is_armed(point: str) -> bool:
-    """The renaming settles who dies, should several come to it at once."""
+    """The renaming settles who dies, should several come to theirs at once."""
     try:
-        if (FOLDER / "arm").read_text() != point:
+        if point not in (FOLDER / "arm").read_text().splitlines():
             return False
-        (FOLDER / "arm").rename(FOLDER / "fired")
+        (FOLDER / "arm").rename(FOLDER / "firing")
     except FileNotFoundError:
         return False
+    (FOLDER / "firing").write_text(point)
+    (FOLDER / "firing").rename(FOLDER / "fired")
     return True
 
 

@@ -153,7 +153,7 @@ def of_kills(notes):
             name,
             number(note["points"]),
             number(note["kills"]),
-            number(note["not_met"]),
+            number(len(note["not_met"])),
             *(number(note.get("seconds_to_converge", {}).get(which)) for which in ("median", "most")),
         ]
         for name, note in sorted(notes.items())
@@ -163,8 +163,12 @@ def of_kills(notes):
         yield "## Kills\n"
         leases = sorted({note["leases"] for note in notes.values() if is_kill(note) and "leases" in note})
         yield from (f"Leases were {words}.\n" for words in leases)
-        yield "A point that was not met came about in the days before, and not when somebody was to die of it.\n"
     yield from table(["who", "points", "kills", "not met", "seconds to converge, median", "most"], rows)
+    not_met = [point for note in notes.values() if is_kill(note) for point in note["not_met"]]
+    if not_met:
+        yield "Not met came about in the days before, and not when somebody was to die of it:\n"
+        yield from (f"- {point}" for point in sorted(not_met))
+        yield ""
 
 
 def of_faults(notes):

@@ -73,7 +73,7 @@ def hand_day(installation, receiver):
 
 @pytest.mark.parametrize("point", REPRESENTATIVE)
 def test_who_dies_at_a_write_leaves_nothing_that_others_do_not_make_good(mail_day, point):
-    mail_day.die_at(point, 20)
+    mail_day.die_at([point], 20)
 
     assert mail_day.has_died
     assert mail_day.made.breaches() == []
@@ -81,7 +81,7 @@ def test_who_dies_at_a_write_leaves_nothing_that_others_do_not_make_good(mail_da
 
 @pytest.mark.parametrize("point", REPRESENTATIVE_BY_HAND)
 def test_who_dies_at_a_write_that_people_asked_for_costs_nothing_either(hand_day, point):
-    hand_day.die_at(point, 20)
+    hand_day.die_at([point], 20)
 
     assert hand_day.has_died
     assert hand_day.made.breaches() == []
@@ -136,14 +136,13 @@ def test_every_process_may_die_at_every_write(day, role, request, note_figures):
     day = request.getfixturevalue(day)
     points = [point for point in day.points if role_of(point) == role]
 
-    for point in points:
-        day.die_at(point)
+    day.die_at_each(points)
 
     day.pass_by()  # and the shop goes on
     day.made.comes_to_rest(90)
     met = [point for point in points if point in day.seconds]
-    # A few, such as a failed token request, do not come about at will.
-    assert len(met) > 0.8 * len(points), "\n".join(day.not_met)
+    # One or two, such as a failed token request, do not come about at will: the page names them.
+    assert len(met) > 0.95 * len(points), "\n".join(day.not_met)
     assert day.made.breaches() == []
     note_figures(f"{role} killed at every write, {DAYS[type(day)]}", day.figures(met))
 
@@ -160,7 +159,7 @@ def test_a_rotation_of_keys_may_die_at_every_write_and_goes_on(hand_day, note_fi
     before = dict.fromkeys(points)
 
     for point in points:
-        hand_day.arm(point)
+        hand_day.arm([point])
         before[point] = hand_day.rotate(new)
         assert hand_day.rotate(new) == 0  # with what was left, and nothing is left now
         old, new = new, old
@@ -170,4 +169,5 @@ def test_a_rotation_of_keys_may_die_at_every_write_and_goes_on(hand_day, note_fi
     hand_day.made.comes_to_rest()
     assert hand_day.made.breaches() == []
     hand_day.rotate(hand_day.keys)
-    note_figures("kills of flask keys rotate", {"points": len(points) // 2, "kills": len(points), "not_met": 0} | CLEAN)
+    kills = {"points": len(points) // 2, "kills": len(points), "not_met": []}
+    note_figures("kills of flask keys rotate", kills | CLEAN)
