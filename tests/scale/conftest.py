@@ -52,6 +52,12 @@ _NO_VACUUM = """
     FROM pg_stat_user_tables
 """
 
+_NO_STATISTICS = """
+    SELECT pg_clear_attribute_stats('public', relname::text, attname::text, false)
+    FROM pg_stat_user_tables JOIN pg_attribute ON attrelid = relid AND attnum > 0 AND NOT attisdropped
+"""
+_NO_COUNT = "SELECT pg_clear_relation_stats('public', relname::text) FROM pg_stat_user_tables"
+
 
 class Ground:
     """A database with a crowd in it, and everything that is done to it."""
@@ -114,6 +120,12 @@ class Ground:
     def execute(self, statement, **values):
         with self.workshop.db.begin() as db:
             db.execute(text(statement), values)
+
+    def uncounted(self):
+        """The same, and Postgres must guess how much of anything there is."""
+        self.execute(_NO_STATISTICS)
+        self.execute(_NO_COUNT)
+        return self
 
     def close(self):
         office = self.app.extensions["office"]

@@ -8,6 +8,7 @@ import pytest
 from sqlalchemy import TextClause
 
 import adapters
+from bench import crowd, mail
 from tests.scale.deeds import everything
 from tests.scale.recorder import Recorder
 
@@ -71,14 +72,30 @@ def test_every_statement_goes_by_an_index_and_touches_no_more_when_all_tables_ar
     assert ", ".join(not_executed(large)) == ""
 
 
-def recorded(ground):
+def test_a_record_is_found_by_its_id_where_postgres_has_never_counted(grounds):
+    """The first minute of an installation: one index seems as good as another."""
+    small, _, alone = grounds
+
+    if told := grown(recorded(small, by_id), recorded(alone.uncounted(), by_id)):
+        pytest.fail("\n".join(map(str, told)))
+
+
+def recorded(ground, deeds=everything):
     ground.redis.flushall()
     recorder = Recorder()
     with recorder.listening():
-        for deed, do in everything(ground).items():
+        for deed, do in deeds(ground).items():
             with recorder.of(deed):
                 do()
     return recorder
+
+
+def by_id(ground):
+    product, customer = mail.product_id(ground.amount.shops), crowd.CUSTOMER_ID
+    return {
+        "a product by its id": lambda: ground.get(f"/api/v1/products?q={product}"),
+        "a customer by its id": lambda: ground.get(f"/api/v1/customers?q={customer}"),
+    }
 
 
 def is_named(seen, exceptions):
