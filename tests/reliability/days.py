@@ -18,7 +18,7 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 SHOP, GUEST = "northwind-trade.myshopify.com", "hearth-and-co.myshopify.com"
 ROLES = ("web", "live", "bulk", "clock")
 CLEAN = {"lost": 0, "closed_twice": 0, "wrongly_removed": 0}  # what `breaches() == []` says
-ROUNDS = 12  # days until a point is not met. On every second one a process is new: some things are written at a start
+ROUNDS = 12  # days until a point is not met. Before every second one a process is told to stop: some write at ends
 OF_HANDS = ("app.", "replay", "retention", "failures", "alerts")  # a day with people adds these writes to the others'
 
 
@@ -95,8 +95,10 @@ class Day:
         return found
 
     def restart(self, role):
-        """The supervisor starts another; of granian's two processes the worker dies, and granian starts it."""
-        self.made.kill(self.made.until(lambda: self.made.processes(role))[-1])
+        """Told to stop, so that what is written at an end is written too; the supervisor starts another."""
+        told = self.made.until(lambda: self.made.processes(role))[0]  # of granian's two, the one that has the other
+        told.terminate()
+        told.wait(30)
 
     def figures(self, points):
         seconds = sorted(self.seconds[point] for point in points)

@@ -154,6 +154,8 @@ def caller() -> str | None:
         if path.startswith(ROOMS):
             module = Path(path).relative_to(ROOT).with_suffix("").as_posix().replace("/", ".")
             names.append(f"{module}.{frame.f_code.co_qualname}")
+            if frame.f_code.co_name == "request_stop":  # a signal's: below it lies whatever was interrupted
+                break
         frame = frame.f_back
     return " by ".join(names) or None
 
