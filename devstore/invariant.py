@@ -47,11 +47,12 @@ def breaches(
         truth = {shop: store.truth(shop) for shop in shops}
         at_any_moment = breaches_at_any_moment(db, truth, ledger)
         persons = list(_take_out(truth, forgotten))
+        answers = mirror(expected(truth))
+        # Read after the mirror was asked, which may take seconds: a tombstone may go in between.
         unsaid = unknowable(truth, ledger, imported) | _kept_long_enough(db) | dict(excused or {})
-        resources = expected(truth)
         return [
             *at_any_moment,
-            *(_told(one) for one in differences(truth, mirror(resources), unsaid)),
+            *(_told(one) for one in differences(truth, answers, unsaid)),
             *_still_known(forgotten, mirror(forgotten)),
             *_traces_of_words(db, persons),
             *_traces_of_shops(db),
