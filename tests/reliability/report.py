@@ -163,6 +163,7 @@ def of_kills(notes):
         yield "## Kills\n"
         leases = sorted({note["leases"] for note in notes.values() if is_kill(note) and "leases" in note})
         yield from (f"Leases were {words}.\n" for words in leases)
+        yield "The shop's day goes on after the death, and is part of the seconds.\n"
     yield from table(["who", "points", "kills", "not met", "seconds to converge, median", "most"], rows)
     not_met = [point for note in notes.values() if is_kill(note) for point in note["not_met"]]
     if not_met:
