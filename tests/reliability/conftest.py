@@ -85,6 +85,7 @@ def at_work():
 
     return work
 
+
 _DUE = """SELECT id, shop, lane, topic, attempts, reason, now() - next_attempt_at AS due_since FROM deliveries
           WHERE state = 'waiting' AND next_attempt_at <= now() LIMIT 20"""
 
