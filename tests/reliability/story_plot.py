@@ -81,12 +81,16 @@ class Plot(RuleBasedStateMachine):
 
     def look(self):
         """Nothing is lost, doubled, wrongly removed, or remembered that was to be forgotten."""
-        self.stage.db.execute("DELETE FROM witnessed_removals WHERE id = ANY(%s)", (sorted(self.once_deleted),))
+        self._forgive()
         truth = {shop: self.stage.truth(shop) for shop in SHOPS.values()}
         found = breaches_at_any_moment(self.stage.db, truth, self.stage.ledger())
         found += [f"The app thinks that {shop} has uninstalled it." for shop in self._wrongly_uninstalled()]
         found += [f"A bug: {told}" for told in self.stage.reports if not _is_told_of_the_world(told)]
         _fail_for(found)
+
+    def _forgive(self):
+        """What the store had deleted was rightly removed, though it may be back by now."""
+        self.stage.db.execute("DELETE FROM witnessed_removals WHERE id = ANY(%s)", (sorted(self.once_deleted),))
 
     def teardown(self):
         if self.is_well:
@@ -116,6 +120,7 @@ class Plot(RuleBasedStateMachine):
         self.since_rest = 0
 
     def _must_hold(self, shops, excused):
+        self._forgive()
         here = [SHOPS[shop] for shop in shops]
         stage = self.stage
         found = breaches(stage, stage.database_url, stage.mirror, here, imported=self.imported, excused=excused)
