@@ -128,10 +128,12 @@ class MailDay(Day):
         store.settings(GUEST, expire_tokens=True)
         # Of Shopify's troubles, each on days of its own.
         if self.number % 2:
-            store.fault("503", shop=GUEST, place="oauth")
+            store.fault("503", shop=GUEST, place="oauth", times=3)
         else:
             store.fault("503", shop=SHOP, times=2)
-        for more in range(4):  # at moments of their own, each to be asked about by bulk at another
+        # At moments of their own, each to be asked about by bulk at another, while the shops' health is looked at.
+        for more in range(4):
+            self.made.execute("UPDATE health SET next_check_at = now()")
             store.change(SHOP, "create_product", id=10_000 + 4 * self.number + more, variant_count=1)
             time.sleep(0.3)
         for shop in (SHOP, GUEST):
