@@ -127,13 +127,15 @@ class MailDay(Day):
         store.mood(doubles=0.3)
         store.settings(GUEST, expire_tokens=True)
         # Of Shopify's troubles, each on days of its own.
-        if self.number % 2:
+        if self.number % 6 == 3:
             store.fault("503", shop=GUEST, place="oauth", times=3)
-        else:
+        elif self.number % 3 == 1:
             store.fault("503", shop=SHOP, times=2)
-        # At moments of their own, each to be asked about by bulk at another, while the shops' health is looked at.
+        # At moments of their own, each to be asked about by bulk at another; on some days while it looks at the shops'
+        # health, and then it is bulk that gets a new token.
         for more in range(4):
-            self.made.execute("UPDATE health SET next_check_at = now()")
+            if self.number % 3 == 0:
+                self.made.execute("UPDATE health SET next_check_at = now()")
             store.change(SHOP, "create_product", id=10_000 + 4 * self.number + more, variant_count=1)
             time.sleep(0.3)
         for shop in (SHOP, GUEST):
