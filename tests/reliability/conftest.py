@@ -4,7 +4,6 @@ import contextlib
 import itertools
 import json
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -246,9 +245,6 @@ class Installation:
 
     def sealed(self, text):
         return self.workshop.vault.seal(text.encode())
-
-    def kill(self, process):
-        process.send_signal(signal.SIGKILL)
 
     def alter_postgres(self, name, value):
         with psycopg.connect(self.postgres.url, autocommit=True) as db:

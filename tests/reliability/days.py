@@ -126,18 +126,8 @@ class MailDay(Day):
         store, person = self.store, 7_000 + self.number
         store.mood(doubles=0.3)
         store.settings(GUEST, expire_tokens=True)
-        # Of Shopify's troubles, each on days of its own.
-        if self.number % 6 == 3:
-            store.fault("503", shop=GUEST, place="oauth", times=3)
-        elif self.number % 3 == 1:
-            store.fault("503", shop=SHOP, times=2)
-        # At moments of their own, each to be asked about by bulk at another; on some days while it looks at the shops'
-        # health, and then it is bulk that gets a new token.
-        for more in range(4):
-            if self.number % 3 == 0:
-                self.made.execute("UPDATE health SET next_check_at = now()")
-            store.change(SHOP, "create_product", id=10_000 + 4 * self.number + more, variant_count=1)
-            time.sleep(0.3)
+        self.order_trouble()
+        self.keep_bulk_busy()
         for shop in (SHOP, GUEST):
             store.change(shop, "edit_product", title=f"Title {self.number}")
             store.change(shop, "create_product", id=500 + self.number, variant_count=2)
@@ -157,6 +147,23 @@ class MailDay(Day):
         store.clear_faults()
         store.install(GUEST)
         self.made.let_in(GUEST)
+
+    def order_trouble(self):
+        """Shopify's, each on days of its own."""
+        if self.number % 6 == 3:
+            self.store.fault("503", shop=GUEST, place="oauth", times=3)
+        elif self.number % 3 == 1:
+            self.store.fault("503", shop=SHOP, times=2)
+
+    def keep_bulk_busy(self):
+        """New products at moments of their own, each to be asked about at another; on some days while the shops' health
+        is looked at, and then it is bulk that gets a new token.
+        """
+        for more in range(4):
+            if self.number % 3 == 0:
+                self.made.execute("UPDATE health SET next_check_at = now()")
+            self.store.change(SHOP, "create_product", id=10_000 + 4 * self.number + more, variant_count=1)
+            time.sleep(0.3)
 
     def is_served(self):
         return self.made.value("SELECT count(*) FROM deliveries WHERE state = 'waiting' AND attempts = 0") == 0
