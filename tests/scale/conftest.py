@@ -46,6 +46,11 @@ _ONE_OTHER_SHOP = """
     JOIN pg_attribute ON attrelid = relid AND attname = 'shop' AND attstattarget IS DISTINCT FROM 0
 """
 
+# An open snapshot, autovacuum's for one, keeps VACUUM from marking the pages that were written last.
+_NOT_VISIBLE = """
+    SELECT count(*) FROM pg_class JOIN pg_stat_user_tables ON relid = oid WHERE relallvisible < relpages
+"""
+
 # Nor has VACUUM come by: that an index alone could answer counts for nothing.
 _NO_VACUUM = """
     SELECT pg_restore_relation_stats('schemaname', 'public', 'relname', relname::text, 'relallvisible', 0)
@@ -57,6 +62,11 @@ _NO_STATISTICS = """
     FROM pg_stat_user_tables JOIN pg_attribute ON attrelid = relid AND attnum > 0 AND NOT attisdropped
 """
 _NO_COUNT = "SELECT pg_clear_relation_stats('public', relname::text) FROM pg_stat_user_tables"
+
+
+def vacuumed(db):
+    db.execute("VACUUM")
+    return db.execute(_NOT_VISIBLE).fetchone() == (0,)
 
 
 class Ground:
@@ -82,6 +92,7 @@ class Ground:
         self.app, self.workshop = build_app(settings), open_workshop(settings)
         with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as db:
             crowd.fill(db, self.workshop.vault, amount)
+            until(lambda: vacuumed(db))
 
     def post(self, topic, body, webhook_id=None):
         from devstore.courier import sign
