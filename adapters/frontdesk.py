@@ -1,8 +1,8 @@
 """Takes deliveries from many request threads and stores them together (group commit).
 
 One commit costs one fsync whoever shares it. A thread hands its arrival over and waits for the batch it went with;
-while a batch is being committed the next one gathers. The bell is rung afterwards, by another thread: Redis may hang or
-be gone, and Shopify's answer does not wait for it.
+while a batch is being committed the next one gathers, and a moment longer while several come at once. The bell is rung
+afterwards, by another thread: Redis may hang or be gone, and Shopify's answer does not wait for it.
 """
 
 import queue
@@ -28,6 +28,8 @@ T = TypeVar("T")
 MOST = 200  # arrivals a statement
 MOST_BYTES = 16 * 1024 * 1024
 MOST_WAITING = 1_000  # arrivals kept, given up ones included, while Postgres hangs: they hold their bodies
+PACE_SECONDS = 0.01  # from one batch that several shared to the next: without it they would be twos and threes
+RING_SECONDS = 0.02  # from one ringing to the next: whoever was just rung for is still being served
 QUIET_SECONDS = 1.0  # how long a bell that cannot be rung is left alone
 
 
@@ -84,8 +86,11 @@ class FrontDesk:
                     self._started = True
 
     def _commit_for_ever(self) -> None:
+        next_at = 0.0
         while True:
-            batch = self._gather()
+            batch = self._gather(next_at)
+            # Who comes alone, one after the other, is never kept waiting.
+            next_at = time.monotonic() + PACE_SECONDS if len(batch) > 1 else 0.0
             waiting = [(arrival, done) for arrival, done in batch if done.set_running_or_notify_cancel()]
             if not waiting:
                 continue
@@ -117,9 +122,10 @@ class FrontDesk:
             done.set_result(is_new)
             self._stored.put((arrival, is_new))
 
-    def _gather(self) -> list[tuple[Arrival, "Future[bool]"]]:
+    def _gather(self, not_before: float) -> list[tuple[Arrival, "Future[bool]"]]:
         """At least one; whatever else has come meanwhile, up to the limits."""
         batch = [self._arrivals.get()]
+        _sleep_until(not_before)
         total = len(batch[0][0].body or b"")
         while len(batch) < MOST and total < MOST_BYTES:
             try:
@@ -152,9 +158,10 @@ class FrontDesk:
             self._tell([(arrival, done)], fresh)
 
     def _ring_for_ever(self) -> None:
-        quiet_until = 0.0
+        next_at = quiet_until = 0.0
         while True:
-            stored = self._take_stored()
+            stored = self._take_stored(next_at)
+            next_at = time.monotonic() + RING_SECONDS
             rung = [arrival for arrival, is_new in stored if is_new]
             if time.monotonic() >= quiet_until and not self._attempt(self._ring, rung):
                 # Not lost: the sweep rings for whatever lies in the inbox.
@@ -163,11 +170,12 @@ class FrontDesk:
             self._attempt(self._note_copies, [arrival.key for arrival, is_new in stored if not is_new])
             self._attempt(self._hand_over, stored)
 
-    def _take_stored(self) -> list[tuple[Arrival, bool]]:
+    def _take_stored(self, not_before: float) -> list[tuple[Arrival, bool]]:
         """What was stored since, and whether it was new; nothing after a second of silence."""
         stored = []
         try:
             stored.append(self._stored.get(timeout=1.0))
+            _sleep_until(not_before)
             while len(stored) < MOST:
                 stored.append(self._stored.get_nowait())
         except queue.Empty:
@@ -197,6 +205,10 @@ class FrontDesk:
             log.warning("after_storing_failed", duty=duty.__name__, error=type(error).__name__)
             return False
         return True
+
+
+def _sleep_until(moment: float) -> None:
+    time.sleep(max(0.0, moment - time.monotonic()))
 
 
 def _is_away(error: Exception) -> bool:

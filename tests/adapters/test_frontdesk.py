@@ -81,6 +81,22 @@ def test_a_batch_is_one_transaction(database, desk, wait_for):
     assert transactions == 2  # the first one's, and that of those who came meanwhile
 
 
+def test_while_several_come_at_once_a_batch_gathers_for_a_moment(database, desk, wait_for, monkeypatch):
+    monkeypatch.setattr(frontdesk, "PACE_SECONDS", 3)
+    in_one_batch(database, desk, [arrival("n-1"), arrival("n-2")], wait_for)
+
+    with pytest.raises(NotStored):
+        desk.accept(arrival("still gathering"), 0.2)
+
+    assert desk.accept(arrival("next"), 10) is True
+
+
+def test_who_comes_alone_is_never_kept_waiting(desk, monkeypatch):
+    monkeypatch.setattr(frontdesk, "PACE_SECONDS", 60)
+
+    assert [desk.accept(arrival(f"n-{n}"), 10) for n in range(3)] == [True] * 3
+
+
 @pytest.mark.parametrize(
     "wrong",
     [{"topic": "a\x00b"}, {"event_id": "\ud800"}, {"resource_id": 2**63}, {"source": "elsewhere"}, {"secret": 2**15}],
