@@ -25,6 +25,8 @@ MAY_GROW = {
     "position(lower(": "words are searched among one shop's open issues, by hand",
     "SELECT code, severity, count(*) AS issues": "one shop's open issues in groups",
     "id > (SELECT coalesce(max(id), 0) - ": "counted to 100,001, among the newest million at most",
+    "SELECT count(*) FROM (SELECT 1 FROM deliveries WHERE id >=": "the newest, to a bound, wherever they lie by now",
+    "SELECT max(received_at) FILTER (WHERE source": "the same, of the newest five thousand",
     "SELECT count(*) FROM products": "an index entry a product, and the row where it changed since the last vacuum",
     "SELECT count(*) FROM (SELECT id FROM": "the same, of what a complete run is to compare",
     "SELECT count(*) FROM customers": "the same, of members",
