@@ -12,6 +12,8 @@ from sqlalchemy import Connection, Engine, create_engine, event, text
 
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 
+TRUSTED_SECONDS = 1.0  # how long the database's time is counted on here
+
 # A wait for a lock ends before a caller's patience does; a forgotten transaction never holds rows for long.
 SESSION = "-c lock_timeout=5000 -c statement_timeout={statement} -c idle_in_transaction_session_timeout=30000"
 
@@ -68,16 +70,18 @@ class Clock:
     """The database's time, for all processes: on a machine whose clock was set wrong, what is read now would be
     "read three hours from now", and win over every edit of those hours.
 
-    `read` where a transaction is open anyway; in between, seconds are counted here.
+    `read` where a connection is open anyway; in between, seconds are counted here.
     """
 
     def __init__(self) -> None:
-        self._read, self._at = datetime.now(UTC), time.monotonic()
+        self._read, self._at = datetime.now(UTC), -TRUSTED_SECONDS
 
     def read(self, db: Connection) -> datetime:
-        self._read = db.execute(text("SELECT clock_timestamp()")).scalar_one()
-        self._at = time.monotonic()  # after the answer: a reading may seem older than it is, never younger
-        return self._read
+        """The time now. Asked for once a second, in which two clocks drift apart by half a millisecond at most."""
+        if time.monotonic() - self._at >= TRUSTED_SECONDS:
+            self._read = db.execute(text("SELECT clock_timestamp()")).scalar_one()
+            self._at = time.monotonic()  # after the answer: a reading may seem older than it is, never younger
+        return self.now()
 
     def now(self) -> datetime:
         return self._read + timedelta(seconds=time.monotonic() - self._at)

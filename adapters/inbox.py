@@ -229,7 +229,8 @@ _ASKED = text("""
 
 def already_asked(db: Connection, shop: str, topic: str, ids: Sequence[int]) -> set[int]:
     """The resources that such a delivery waits for already."""
-    return {row.resource_id for row in db.execute(_ASKED, {"shop": shop, "topic": topic, "ids": list(ids)})}
+    values = {"shop": shop, "topic": topic, "ids": list(ids)}
+    return {row.resource_id for row in db.execute(_ASKED, values)} if ids else set()
 
 
 _HURRY = text("""

@@ -28,12 +28,17 @@ _OPEN_IN = text("""
 """).bindparams(bindparam("scopes", type_=ARRAY(Text)))
 
 
-def replace_of_records(db: Connection, shop: str, feed: str, found: Mapping[int, Iterable[Issue]]) -> None:
-    """The open issues of these records are exactly `found`: new ones open, gone ones are resolved, the rest is seen."""
-    if found:
-        opened = db.execute(_OPEN_OF, {"shop": shop, "feed": feed, "ids": list(found)})
-        wanted = {(i, issue.code, issue.path): (RECORD, issue) for i, issues in found.items() for issue in issues}
-        _replace(db, shop, feed, {(r.resource_id, r.code, r.path) for r in opened}, wanted)
+def replace_of_records(
+    db: Connection, shop: str, feed: str, found: Mapping[int, Iterable[Issue]], *, fresh: Collection[int] = ()
+) -> None:
+    """The open issues of these records are exactly `found`: new ones open, gone ones are resolved, the rest is seen.
+
+    Those in `fresh` were unknown until now, and so have none.
+    """
+    known = [i for i in found if i not in fresh]
+    opened = db.execute(_OPEN_OF, {"shop": shop, "feed": feed, "ids": known}) if known else ()
+    wanted = {(i, issue.code, issue.path): (RECORD, issue) for i, issues in found.items() for issue in issues}
+    _replace(db, shop, feed, {(r.resource_id, r.code, r.path) for r in opened}, wanted)
 
 
 def replace_in_scopes(db: Connection, shop: str, feed: str, found: Mapping[str, Mapping[int, Iterable[Issue]]]) -> None:

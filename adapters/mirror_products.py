@@ -217,11 +217,9 @@ def write_metafields(db: Connection, shop: str, found: Sequence[tuple[ProductMet
     return {row.id for row in db.execute(_WRITE_METAFIELDS, _of(shop, rows))}
 
 
-_SKUS = text("""
-    SELECT DISTINCT sku_fold FROM variants
-    WHERE shop = :shop AND product_id = ANY(:ids) AND sku_fold IS NOT NULL
+_FORGET_VARIANTS = text("""
+    DELETE FROM variants WHERE shop = :shop AND product_id = ANY(:ids) RETURNING sku_fold
 """).bindparams(IDS)
-_FORGET_VARIANTS = text("DELETE FROM variants WHERE shop = :shop AND product_id = ANY(:ids)").bindparams(IDS)
 _WRITE_VARIANTS = text("""
     INSERT INTO variants (shop, id, product_id, sku, sku_fold, barcode)
     SELECT :shop, id, product_id, sku, sku_fold, barcode
@@ -232,15 +230,15 @@ _WRITE_VARIANTS = text("""
 """)
 
 
-def skus(db: Connection, shop: str, ids: Collection[int]) -> set[str]:
-    """The folded SKUs these products are findable by now, before they are rewritten."""
-    return {row.sku_fold for row in db.execute(_SKUS, {"shop": shop, "ids": list(ids)})} if ids else set()
+def forget_variants(db: Connection, shop: str, ids: Collection[int]) -> set[str]:
+    """These products are no longer found by SKU, nor do they clash. The folded SKUs they were found by come back."""
+    if not ids:
+        return set()
+    return {row.sku_fold for row in db.execute(_FORGET_VARIANTS, {"shop": shop, "ids": list(ids)}) if row.sku_fold}
 
 
-def write_variants(db: Connection, shop: str, products: Sequence[Product], *, known: Collection[int]) -> set[str]:
-    """Make these products findable by their variants; their folded SKUs come back. `known` had rows before."""
-    if known:
-        db.execute(_FORGET_VARIANTS, {"shop": shop, "ids": list(known)})
+def write_variants(db: Connection, shop: str, products: Sequence[Product]) -> set[str]:
+    """Make these products findable by their variants; their folded SKUs come back. Those they had are forgotten."""
     rows = {variant.id: _variant_row(product.id, variant) for product in products for variant in product.variants}
     if rows:
         db.execute(_WRITE_VARIANTS, {"shop": shop, "rows": orjson.dumps(list(rows.values())).decode()})
@@ -255,12 +253,6 @@ def _variant_row(product_id: int, variant: Any) -> dict[str, Any]:
         "sku_fold": (fold_sku(variant.sku) or None) if variant.sku else None,
         "barcode": variant.barcode or None,
     }
-
-
-def forget_variants(db: Connection, shop: str, ids: Collection[int]) -> None:
-    """Removed products are no longer found by SKU, nor do they clash."""
-    if ids:
-        db.execute(_FORGET_VARIANTS, {"shop": shop, "ids": list(ids)})
 
 
 # SKU by SKU: a plan that was made among few variants, and kept, would read all of the shop's by now.

@@ -91,13 +91,11 @@ def _write_plans(
     mirror_products.renew(db, shop, renewed)
     facets = [plan.metafields for plan in plans if plan.metafields]
     read_again = mirror_products.write_metafields(db, shop, facets)
-    known = [i for i in (*written, *removed) if i in held]
-    folds = mirror_products.skus(db, shop, known)
-    mirror_products.forget_variants(db, shop, [i for i in removed if i in held])
+    left = mirror_products.forget_variants(db, shop, [i for i in (*written, *removed) if i in held])
     products = [write.product for write in writes if write.product.id in written]
-    folds |= mirror_products.write_variants(db, shop, products, known=[i for i in known if i in written])
+    came = mirror_products.write_variants(db, shop, products)
     _renew_issues(db, shop, written | read_again, set(removed), today, _fresh(plans, written, held))
-    _renew_clashes(db, shop, folds)
+    _renew_clashes(db, shop, left, came)
 
 
 def _renewal(product_id: int, best: Candidate[Translation[Product]]) -> Renewal:
@@ -137,8 +135,9 @@ def _renew_issues(
             found[i] = (*product.notes, *check_product(product.core, product.metafields, today))
             if _metafields_unknown(product.core, product.metafields):
                 unknown.append(i)
-    issue_log.replace_of_records(db, shop, FEED, found)
-    _ask_for_metafields(db, shop, unknown)
+    issue_log.replace_of_records(db, shop, FEED, found, fresh=fresh)
+    asked = inbox.already_asked(db, shop, BULK_METAFIELDS, [i for i in unknown if i not in fresh])
+    _ask_for_metafields(db, shop, [i for i in unknown if i not in asked])
 
 
 def _metafields_unknown(product: Product, metafields: ProductMetafields | None) -> bool:
@@ -150,7 +149,6 @@ def _ask_for_metafields(db: Connection, shop: str, ids: Sequence[int]) -> None:
     if not ids:
         return
     now = datetime.now(UTC)
-    asked = inbox.already_asked(db, shop, BULK_METAFIELDS, ids)
     arrivals = [
         Arrival(
             shop=shop,
@@ -164,15 +162,18 @@ def _ask_for_metafields(db: Connection, shop: str, ids: Sequence[int]) -> None:
             lane="bulk",
         )
         for i in ids
-        if i not in asked
     ]
     inbox.store(db, arrivals)
 
 
-def _renew_clashes(db: Connection, shop: str, folds: set[str]) -> None:
-    """Whoever shares one of these SKUs now, or did until now: flagged on every side, cleared on every side."""
-    found: dict[str, dict[int, list[Issue]]] = {f"sku:{fold}": {} for fold in folds}
-    for fold, holders in mirror_products.shared(db, shop, folds).items():
+def _renew_clashes(db: Connection, shop: str, left: set[str], came: set[str]) -> None:
+    """Whoever shares one of these SKUs now, or did until now: flagged on every side, cleared on every side.
+
+    A SKU that only came, and that nobody shares now, was nobody's before: nothing is to be cleared.
+    """
+    shared = mirror_products.shared(db, shop, left | came)
+    found: dict[str, dict[int, list[Issue]]] = {f"sku:{fold}": {} for fold in left | set(shared)}
+    for fold, holders in shared.items():
         by_product = found[f"sku:{fold}"]
         for (product_id, _), issues in sku_clashes(holders).items():
             by_product.setdefault(product_id, []).extend(issues)

@@ -10,6 +10,7 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+from adapters import database
 from adapters.database import Clock, connect, is_current, migrate
 from devstore.servers import free_port
 
@@ -122,10 +123,29 @@ def test_the_clock_is_the_databases_not_the_machines(engine):
     """A database in which it is 2040."""
     clock = Clock()
     with engine.connect() as db:
-        db.execute(text("CREATE SCHEMA later"))
-        db.execute(text("CREATE FUNCTION later.clock_timestamp() RETURNS timestamptz RETURN timestamptz '2040-05-01Z'"))
-        db.execute(text("SET LOCAL search_path = later, pg_catalog"))
+        make_it(db, "2040-05-01Z")
         read = clock.read(db)
 
-    assert read == datetime(2040, 5, 1, tzinfo=UTC)
+    assert datetime(2040, 5, 1, tzinfo=UTC) < read < datetime(2040, 5, 1, 1, tzinfo=UTC)
     assert read < clock.now() < read + timedelta(hours=1)
+
+
+def test_the_clock_is_read_anew_after_a_second(engine, monkeypatch):
+    clock = Clock()
+    with engine.connect() as db:
+        make_it(db, "2040-05-01Z")
+        clock.read(db)
+        make_it(db, "2041-05-01Z")
+        counted_on = clock.read(db)
+        monkeypatch.setattr(database, "TRUSTED_SECONDS", 0)
+        asked = clock.read(db)
+
+    assert (counted_on.year, asked.year) == (2040, 2041)
+
+
+def make_it(db, moment):
+    db.execute(text("CREATE SCHEMA IF NOT EXISTS later"))
+    db.execute(
+        text(f"CREATE OR REPLACE FUNCTION later.clock_timestamp() RETURNS timestamptz RETURN timestamptz '{moment}'")
+    )
+    db.execute(text("SET LOCAL search_path = later, pg_catalog"))

@@ -69,6 +69,15 @@ def test_an_issue_that_stays_is_seen_again(found, db):
     assert again["first_seen"] == first["first_seen"]
 
 
+def test_a_fresh_record_has_what_was_found_beside_one_that_was_known(found, db):
+    found(MISSING)
+
+    both = {MUG: [TITLE], CUP: [MISSING]}
+    issue_log.replace_of_records(db, SHOP, "products", both, fresh={CUP})
+
+    assert (open_codes(db), open_codes(db, CUP)) == (["PRODUCT_TITLE_MISSING"], ["SKU_MISSING"])
+
+
 def test_what_a_newer_state_no_longer_has_is_resolved_and_kept(found, db):
     found(MISSING, TITLE)
     after = found(TITLE)

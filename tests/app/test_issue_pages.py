@@ -40,7 +40,7 @@ def product(office):
         with office.db.begin() as db:
             dumped = stored.dump_product(core)
             mirror_products.write_cores(db, SHOP, [CoreWrite(core, now, "fetch", (), dumped, "hash")])
-            mirror_products.write_variants(db, SHOP, [core], known=[number])
+            mirror_products.write_variants(db, SHOP, [core])
             issue_log.replace_of_records(db, SHOP, "products", {number: issues})
 
     return write

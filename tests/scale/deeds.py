@@ -96,10 +96,11 @@ def serve_after(ground, changed):
 
 
 def create_products(ground):
-    """Of which no metafields are known."""
-    for n in range(900_000, 900_000 + LIVE):
-        ground.post("products/create", mail.product(n))
-    take_turn(ground.workshop, "live", SHOP)
+    """Of which no metafields are known, nor when they change a moment later."""
+    for topic, revision in (("products/create", 0), ("products/update", 1)):
+        for n in range(900_000, 900_000 + LIVE):
+            ground.post(topic, mail.product(n, revision))
+        take_turn(ground.workshop, "live", SHOP)
 
 
 def storm(ground):
