@@ -79,10 +79,11 @@ def broken(journey, workshop, monkeypatch):
 def test_the_keyboard_moves_and_selects_but_never_acts(broken, web, open_browser, journey):
     page = open_browser()
     sign_in(page, web)
+    page.wait_for_load_state()  # before it no key is listened to
     page.keyboard.press("g")
     page.keyboard.press("d")
     expect(page.get_by_role("heading", name="Deliveries")).to_be_visible()
-    page.wait_for_load_state()  # before it no key is listened to
+    page.wait_for_load_state()
     page.keyboard.press("j")
     page.keyboard.press("j")
     page.keyboard.press("x")
