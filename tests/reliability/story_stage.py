@@ -79,6 +79,8 @@ class Theatre:
         else:
             self.db.execute(BRING_BACK)
             self.clock.set(self.opened_at)
+        for worker in self.workers.values():
+            worker.forget_the_time()
 
     # what surrounds the product
 
@@ -244,7 +246,7 @@ def theatre(database_url, redis_url, environment, empty, patch):
     """`database_url` is SQLAlchemy's, of a migrated database in which a clock hangs."""
     import app  # noqa: F401  # everything that knows the time is loaded before its clock is changed
     import workers.timetable
-    from adapters import access, telemetry
+    from adapters import access, frontdesk, telemetry
     from settings import read_settings
 
     with contextlib.ExitStack() as stack:
@@ -253,6 +255,7 @@ def theatre(database_url, redis_url, environment, empty, patch):
         put_on(clock, patch)
         for asks in (access.with_fresh_token, access.refused):
             patch.setattr(asks, "__defaults__", (clock.sleep,))
+        patch.setattr(frontdesk, "_sleep_until", lambda _: None)  # its threads would move the clock whenever they like
         silence(stack)
         reports: list[str] = []
         patch.setattr(telemetry, "report", lambda sentence, **_: reports.append(sentence))
