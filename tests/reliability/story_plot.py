@@ -134,12 +134,12 @@ class Plot(RuleBasedStateMachine):
         pause = 1.0
         for _ in range(MOST_LOOKS):
             due = self.stage.value(_NEXT_DUE, [SHOPS[shop] for shop in self._installed()])
-            if due is None:
-                return
-            if due <= 0:
+            if due is None or due <= 0:
                 sweep(self.stage.workers["cleo"].workshop)
                 if self.stage.workers["ann"].act() | self.stage.workers["cleo"].act():
                     continue
+                if due is None:
+                    return  # nor is anything due of a shop that is gone
             self._pass(timedelta(seconds=max(float(due), pause)))
             pause = min(pause * 2, 3_600.0)
         raise AssertionError("It never comes to rest.")

@@ -442,3 +442,13 @@ def test_a_merchant_who_looks_in_after_half_a_year_finds_that_access_had_ended(s
     story.the_merchant_opens_the_app(lasting=False, shop="north")
     story.time_passes(span="half a year")
     story.everything_comes_to_rest()
+
+
+def test_a_shop_that_was_erased_is_told_of_once_more(stage):
+    """A story that was found: mail of a shop that nobody knows is served like any other's, and no body of it stays."""
+    Story.stage = stage
+    story = Story()
+    story.a_worker_acts_and_meanwhile(deed="erase", number=0, worker="ann")
+    story.a_product_is_changed(how="its title", product="mug", shop="north")
+    story.the_app_is_uninstalled(shop="north")
+    story.everything_comes_to_rest()
