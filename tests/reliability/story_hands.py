@@ -37,12 +37,6 @@ class Worker:
         event.listen(self.workshop.db, "begin", lambda _: self._come_to("begin"))
         event.listen(self.workshop.db, "commit", lambda _: self._come_to("commit"))
 
-    def forget_the_time(self):
-        """A story begins before the last one has ended: no process lives to see such a thing."""
-        from adapters.database import Clock
-
-        self.workshop = replace(self.workshop, clock=Clock())
-
     def meanwhile(self, moment, number, deed):
         self._moment, self._left, self._deed = moment, number, deed
 
