@@ -293,7 +293,8 @@ class Plot(RuleBasedStateMachine):
 
 
 _NOT_HEARD = """
-    SELECT shop FROM deliveries WHERE outcome = 'dead' OR reason LIKE 'dismissed%'
+    SELECT shop FROM deliveries
+    WHERE outcome = 'dead' OR reason LIKE 'dismissed%' OR reason LIKE 'two days without a token%'
     UNION SELECT domain FROM shops
     WHERE rule_changed_at > coalesce((SELECT max(started_at) FROM runs
                                       WHERE shop = domain AND feed = 'customers' AND complete AND state = 'finished'),

@@ -452,3 +452,13 @@ def test_a_shop_that_was_erased_is_told_of_once_more(stage):
     story.a_product_is_changed(how="its title", product="mug", shop="north")
     story.the_app_is_uninstalled(shop="north")
     story.everything_comes_to_rest()
+
+
+def test_what_could_not_be_asked_for_want_of_a_token_is_found_by_the_next_complete_run(stage):
+    """A story that was found: after two days without access the question about a new variant is given up."""
+    Story.stage = stage
+    story = Story()
+    story.the_merchant_opens_the_app(lasting=False, shop="north")
+    story.time_passes(span="half a year")
+    story.a_product_is_changed(how="a second variant", product="mug", shop="north")
+    story.everything_comes_to_rest()
