@@ -2,7 +2,7 @@
 
 `python3 .ci/install.py requirements.lock`, as the Makefile does. A file that is not the one whose hash was locked is
 refused, wherever it came from. Kept readable for old Pythons, which get a sentence.
-"""  # noqa: INP001  # a script, not a package
+"""
 
 import fcntl
 import hashlib
@@ -35,7 +35,7 @@ def is_usable() -> bool:
         return False
     asked = "import sys; raise SystemExit(sys.version_info < (3, 11))"
     try:
-        done = subprocess.run([VENV / "bin" / "python", "-c", asked], check=False)  # noqa: S603  # constants
+        done = subprocess.run([VENV / "bin" / "python", "-c", asked], check=False)  # noqa: S603  # no shell; ours
     except OSError:
         return False
     return done.returncode == 0
@@ -66,7 +66,7 @@ def say(what: str) -> None:
 
 
 def run(*command: str) -> None:
-    status = subprocess.run(command, check=False).returncode  # noqa: S603  # written above
+    status = subprocess.run(command, check=False).returncode  # noqa: S603  # no shell, and each word is written above
     if status != 0:
         sys.exit(f"That did not work: `{' '.join(command)}` ended with {status}.")
 

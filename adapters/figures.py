@@ -6,7 +6,7 @@ nothing is lost while it is away: what could not be handed over is kept.
 
 import threading
 from bisect import bisect_left
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -50,7 +50,7 @@ class Figures:
     def __init__(self, client: redis.Redis) -> None:
         self._redis = client
         self._lock = threading.Lock()
-        self._pending: Counter[str] = Counter()
+        self._pending: defaultdict[str, float] = defaultdict(float)
 
     def count(self, meaning: Meaning, *labels: str, by: float = 1) -> None:
         self._add({_field(meaning, "", labels): by})
@@ -63,12 +63,12 @@ class Figures:
     def _add(self, amounts: Mapping[str, float]) -> None:
         with self._lock:
             for field, amount in amounts.items():
-                self._pending[field] += amount  # type: ignore[assignment]  # a Counter may hold fractions
+                self._pending[field] += amount
 
     def hand_over(self) -> None:
         """Give Redis what has added up. If it is away, keep it for the next time."""
         with self._lock:
-            pending, self._pending = self._pending, Counter()
+            pending, self._pending = self._pending, defaultdict(float)
         if not pending:
             return
         try:
@@ -77,8 +77,7 @@ class Figures:
                     pipe.hincrbyfloat(KEY, field, amount)
                 pipe.execute()
         except redis.RedisError:
-            with self._lock:
-                self._pending.update(pending)
+            self._add(pending)
 
 
 def read(client: redis.Redis) -> dict[tuple[str, str, tuple[str, ...]], float]:

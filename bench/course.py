@@ -7,7 +7,7 @@ from functools import partial
 from http.client import HTTPException
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # publishes no types
+import psutil
 import psycopg
 import redis
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import psutil  # type: ignore[import-untyped]  # publishes no types
+import psutil
 import psycopg
 import redis
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from statistics import median
 
-import psutil  # type: ignore[import-untyped]  # publishes no types
+import psutil
 
 EVERY = 0.5  # seconds
 MIB = 1024 * 1024

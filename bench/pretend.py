@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import psutil  # type: ignore[import-untyped]  # publishes no types
+import psutil
 import psycopg
 
 from bench.caller import API_KEY

@@ -10,8 +10,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from source_shopify.shopify_graphql.bulk.query import Product  # type: ignore[import-not-found]  # not ours
-from source_shopify.shopify_graphql.bulk.record import ShopifyBulkRecord  # type: ignore[import-not-found]  # not ours
+from source_shopify.shopify_graphql.bulk.query import Product
+from source_shopify.shopify_graphql.bulk.record import ShopifyBulkRecord
 
 
 def main(path: str, homes: str) -> None:

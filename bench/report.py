@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import psutil  # type: ignore[import-untyped]  # publishes no types
+import psutil
 from rich.console import Console
 from rich.table import Table
 

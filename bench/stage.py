@@ -20,7 +20,7 @@ from subprocess import run
 from typing import Any
 from urllib.error import URLError
 
-import psutil  # type: ignore[import-untyped]  # publishes no types
+import psutil
 import psycopg
 from cryptography.fernet import Fernet
 

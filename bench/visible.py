@@ -69,7 +69,7 @@ def storm(bench: Bench) -> Figures:
             with bench.memory.watching(), sending(requests, side.port, size.storm_deliveries) as load:
                 taken = list(_beside(bench, side, load, others))
                 sent = load.report()
-            done = side.await_applied(size.storm_deliveries, lambda left: bench.note(what, f"{left:,} left"))  # noqa: B023
+            done = side.await_applied(size.storm_deliveries, lambda left: bench.note(what, f"{left:,} left"))  # noqa: B023  # at once
             _verify_storm(bench, side, shop, sent.statuses, len(taken))
             written = writes()
         found[side.name] = {

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import httpx
-import psutil  # type: ignore[import-untyped]  # publishes no types
+import psutil
 from werkzeug.security import generate_password_hash
 
 from devstore.client import Devstore

