@@ -238,7 +238,10 @@ def forget_variants(db: Connection, shop: str, ids: Collection[int]) -> set[str]
 
 
 def write_variants(db: Connection, shop: str, products: Sequence[Product]) -> set[str]:
-    """Make these products findable by their variants; their folded SKUs come back. Those they had are forgotten."""
+    """Make these products findable by their variants; their folded SKUs come back.
+
+    What they had before must have been forgotten (`forget_variants`), or it would be found beside it.
+    """
     rows = {variant.id: _variant_row(product.id, variant) for product in products for variant in product.variants}
     if rows:
         db.execute(_WRITE_VARIANTS, {"shop": shop, "rows": orjson.dumps(list(rows.values())).decode()})

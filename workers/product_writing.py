@@ -1,6 +1,6 @@
 """Writes a turn's products: one transaction a batch. Nothing here asks anybody but the database."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime
 
 from sqlalchemy import Connection
@@ -136,18 +136,19 @@ def _renew_issues(
             if _metafields_unknown(product.core, product.metafields):
                 unknown.append(i)
     issue_log.replace_of_records(db, shop, FEED, found, fresh=fresh)
-    asked = inbox.already_asked(db, shop, BULK_METAFIELDS, [i for i in unknown if i not in fresh])
-    _ask_for_metafields(db, shop, [i for i in unknown if i not in asked])
+    _ask_for_metafields(db, shop, unknown, fresh)
 
 
 def _metafields_unknown(product: Product, metafields: ProductMetafields | None) -> bool:
     return metafields is None or any(variant.id not in metafields.by_variant for variant in product.variants)
 
 
-def _ask_for_metafields(db: Connection, shop: str, ids: Sequence[int]) -> None:
-    """More mail for the same letterbox, in the lane that delays nobody; one waiting delivery a product is enough."""
-    if not ids:
-        return
+def _ask_for_metafields(db: Connection, shop: str, ids: Sequence[int], fresh: Collection[int]) -> None:
+    """More mail for the same letterbox, in the lane that delays nobody; one waiting delivery a product is enough.
+
+    About those in `fresh`, unknown until now, none waits.
+    """
+    asked = inbox.already_asked(db, shop, BULK_METAFIELDS, [i for i in ids if i not in fresh])
     now = datetime.now(UTC)
     arrivals = [
         Arrival(
@@ -162,8 +163,10 @@ def _ask_for_metafields(db: Connection, shop: str, ids: Sequence[int]) -> None:
             lane="bulk",
         )
         for i in ids
+        if i not in asked
     ]
-    inbox.store(db, arrivals)
+    if arrivals:
+        inbox.store(db, arrivals)
 
 
 def _renew_clashes(db: Connection, shop: str, left: set[str], came: set[str]) -> None:
