@@ -421,10 +421,15 @@ def test_very_many_stories(stage, note_figures):
     note_figures("stories", figures | {"lost": 0, "doubled effects": 0, "wrongly removed": 0})
 
 
-def test_a_redaction_that_is_replayed_after_the_shops_own_counts_though_both_end_in_one_instant(stage):
-    """A story that was found: of two closings at one time the one that was really last decides who is to be known."""
+@pytest.fixture
+def story(stage):
+    """One that was found is told again, step by step."""
     Story.stage = stage
-    story = Story()
+    return Story()
+
+
+def test_a_redaction_that_is_replayed_after_the_shops_own_counts_though_both_end_in_one_instant(story):
+    """A story that was found: of two closings at one time the one that was really last decides who is to be known."""
     story.the_app_is_uninstalled(shop="north")
     story.a_customer_requests(customer="ida", request="redact", shop="north")
     story.the_merchant_opens_the_app(lasting=False, shop="north")
@@ -435,29 +440,23 @@ def test_a_redaction_that_is_replayed_after_the_shops_own_counts_though_both_end
     story.everything_comes_to_rest()
 
 
-def test_a_merchant_who_looks_in_after_half_a_year_finds_that_access_had_ended(stage):
+def test_a_merchant_who_looks_in_after_half_a_year_finds_that_access_had_ended(story):
     """A story that was found: nobody had asked Shopify since, so the shop still seemed to be connected."""
-    Story.stage = stage
-    story = Story()
     story.the_merchant_opens_the_app(lasting=False, shop="north")
     story.time_passes(span="half a year")
     story.everything_comes_to_rest()
 
 
-def test_a_shop_that_was_erased_is_told_of_once_more(stage):
+def test_a_shop_that_was_erased_is_told_of_once_more(story):
     """A story that was found: mail of a shop that nobody knows is served like any other's, and no body of it stays."""
-    Story.stage = stage
-    story = Story()
     story.a_worker_acts_and_meanwhile(deed="erase", number=0, worker="ann")
     story.a_product_is_changed(how="its title", product="mug", shop="north")
     story.the_app_is_uninstalled(shop="north")
     story.everything_comes_to_rest()
 
 
-def test_what_could_not_be_asked_for_want_of_a_token_is_found_by_the_next_complete_run(stage):
+def test_what_could_not_be_asked_for_want_of_a_token_is_found_by_the_next_complete_run(story):
     """A story that was found: after two days without access the question about a new variant is given up."""
-    Story.stage = stage
-    story = Story()
     story.the_merchant_opens_the_app(lasting=False, shop="north")
     story.time_passes(span="half a year")
     story.a_product_is_changed(how="a second variant", product="mug", shop="north")
