@@ -172,18 +172,20 @@ class MailDay(Day):
         self.made.let_in(GUEST)
 
     def order_trouble(self):
-        """Shopify's, each on days of its own."""
+        """Shopify's: each kind on one of the first four days, by which the points are known, and again and again."""
         if self.number % 3 == 2:
             self.store.fault("503", shop=GUEST, place="oauth", times=3)
         elif self.number % 3 == 1:
             self.store.fault("503", shop=SHOP, times=2)
+        if self.number % 6 == 4:
+            self.store.settings(GUEST, revoke_tokens=True)
 
     def keep_bulk_busy(self):
         """New products at moments of their own, each to be asked about at another; on some days while the shops' health
-        is looked at, and then it is bulk that gets a new token.
+        is looked at, and then it is bulk that gets a new token, or finds that it is dead.
         """
         for more in range(4):
-            if self.number % 3 == 0:
+            if self.number % 6 in (0, 3, 4):
                 self.made.execute("UPDATE health SET next_check_at = now()")
             self.store.change(SHOP, "create_product", id=10_000 + 4 * self.number + more, variant_count=1)
             time.sleep(0.3)
