@@ -170,14 +170,6 @@ class MailDay(Day):
         store.install(GUEST)
         self.made.let_in(GUEST)
 
-    def leave_mail_behind(self):
-        """For both lanes, of a shop that is about to go: something to ask it, and a webhook that comes late."""
-        self.store.change(GUEST, "create_product", id=20_000 + self.number, variant_count=1)
-        self.waits_for(lambda: self.made.value(_ASKING, shop=GUEST) > 0)
-        self.store.mood(delay=1.0, delay_seconds=(0.5, 0.5))
-        self.store.change(GUEST, "edit_product", title="told when the shop is gone")
-        self.store.mood(delay=0.0)
-
     def order_trouble(self):
         """Shopify's: each kind on one of the first four days, by which the points are known, and again and again."""
         if self.number % 3 == 2:
@@ -199,6 +191,14 @@ class MailDay(Day):
 
     def is_served(self):
         return self.made.value("SELECT count(*) FROM deliveries WHERE state = 'waiting' AND attempts = 0") == 0
+
+    def leave_mail_behind(self):
+        """For both lanes, of a shop that is about to go: something to ask it, and a webhook that comes late."""
+        self.store.change(GUEST, "create_product", id=20_000 + self.number, variant_count=1)
+        self.waits_for(lambda: self.made.value(_ASKING, shop=GUEST) > 0)
+        self.store.mood(delay=1.0, delay_seconds=(0.5, 0.5))
+        self.store.change(GUEST, "edit_product", title="told when the shop is gone")
+        self.store.mood(delay=0.0)
 
 
 SCOPES = ("read_products", "read_customers")
