@@ -146,8 +146,11 @@ def bodies(db: Connection, ids: Sequence[int]) -> dict[int, bytes | None]:
     return {row.id: row.body for row in db.execute(_BODIES, {"ids": list(ids)})}
 
 
+# "Waiting" is said here, and where it is closed or postponed, by what it has not: an outcome. By `state` the index of
+# all that waits would do as well, and did: a plan that is made while nearly nothing waits takes it for the shortest
+# way, and is kept when tens of thousands wait.
 _LOCK = text("""
-    SELECT id FROM deliveries WHERE id = ANY(:ids) AND state = 'waiting' ORDER BY id FOR UPDATE SKIP LOCKED
+    SELECT id FROM deliveries WHERE id = ANY(:ids) AND outcome IS NULL ORDER BY id FOR UPDATE SKIP LOCKED
 """).bindparams(bindparam("ids", type_=ARRAY(BigInteger)))
 
 
@@ -160,7 +163,7 @@ _CLOSE = text("""
     UPDATE deliveries SET state = 'closed', outcome = v.outcome, reason = v.reason, closed_at = now(),
            fingerprint = CASE WHEN v.outcome = 'dead' THEN NULL ELSE fingerprint END
     FROM unnest(:ids, :outcomes, :reasons) AS v(id, outcome, reason)
-    WHERE deliveries.id = v.id AND deliveries.state = 'waiting'
+    WHERE deliveries.id = ANY(:ids) AND deliveries.id = v.id AND deliveries.outcome IS NULL
     RETURNING deliveries.id, attempts + 1 AS n
 """).bindparams(
     bindparam("ids", type_=ARRAY(BigInteger)),
@@ -202,7 +205,7 @@ _POSTPONE = text("""
     UPDATE deliveries
     SET attempts = attempts + :counts, next_attempt_at = now() + make_interval(secs => v.seconds), reason = :reason
     FROM unnest(:ids, :seconds) AS v(id, seconds)
-    WHERE deliveries.id = v.id AND state = 'waiting'
+    WHERE deliveries.id = ANY(:ids) AND deliveries.id = v.id AND outcome IS NULL
     RETURNING deliveries.id, attempts AS n
 """).bindparams(bindparam("ids", type_=ARRAY(BigInteger)), bindparam("seconds", type_=ARRAY(Double)))
 

@@ -141,7 +141,7 @@ def fail_to_fetch(ground):
     take_turn(ground.workshop, "live", SHOP)
     ground.devstore.clear_faults()
     ground.redis.delete(f"breaker:{SHOP}")
-    ground.execute("UPDATE deliveries SET next_attempt_at = now() WHERE state = 'waiting'")
+    ground.execute("UPDATE deliveries SET next_attempt_at = now() WHERE shop = :shop AND state = 'waiting'", shop=SHOP)
     take_turn(ground.workshop, "live", SHOP)
 
 

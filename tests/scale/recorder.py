@@ -16,6 +16,7 @@ class Seen:
 
     deed: str
     statement: str
+    values: Any
     plan: Mapping[str, Any]
 
     @property
@@ -88,4 +89,4 @@ class Recorder:
             own.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}", first, prepare=False)
             ((told,),) = own.fetchone()
             own.execute(after)
-        self.seen.append(Seen(self._deed, statement, told["Plan"]))
+        self.seen.append(Seen(self._deed, statement, first, told["Plan"]))

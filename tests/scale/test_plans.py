@@ -10,6 +10,7 @@ from sqlalchemy import TextClause
 import adapters
 from bench import crowd, mail
 from tests.scale.deeds import everything
+from tests.scale.kept_plans import among_much
 from tests.scale.recorder import Recorder
 
 # Whatever has a row for each record, delivery, run or hour. What has one for each shop or duty may be read whole.
@@ -34,6 +35,7 @@ MAY_GROW = {
     "count(*) OVER (PARTITION BY sku_fold)": "a few pages a SKU of the batch; it answers those that clash",
     "INSERT INTO heard": "what came since the last count, wherever it lies by now",
     "INSERT INTO activity (": "the same",
+    "SELECT lane, count(*) AS waiting": "a figure: all that waits, by the index of the waiting alone",
     "WITH overtaken AS": "the versions of a product that a storm has written",
     "SELECT g.id AS number": "for each gap that is shown the webhooks about its record are looked at",
     "SELECT cause, topic, to_char(repaired_at": "the same, for each of a day",
@@ -61,6 +63,9 @@ NOT_EXECUTED = {
 }
 
 
+BY_WEB = {"the door, copies", "a resync", "a replay", "a scrape", "readiness"}
+
+
 @pytest.mark.timeout(400)
 def test_every_statement_goes_by_an_index_and_touches_no_more_when_all_tables_are_ten_times_as_large(grounds):
     small, large, alone = (recorded(ground) for ground in grounds)
@@ -82,6 +87,16 @@ def test_a_record_is_found_by_its_id_where_postgres_has_never_counted(grounds):
         pytest.fail("\n".join(map(str, told)))
 
 
+def test_a_worker_that_has_known_nothing_but_empty_tables_reads_no_more_once_they_are_full(grounds):
+    """Pages are planned for anew; a worker keeps its plans, and what waits is much by then."""
+    _, large, _ = grounds
+    full = recorded(large, by_worker)
+    address = large.workshop.db.url.set(drivername="postgresql").render_as_string(hide_password=False)
+
+    if told := grown(full, Recorder(list(among_much(address, full.seen)))):
+        pytest.fail("\n".join(map(str, told)))
+
+
 def recorded(ground, deeds=everything):
     ground.redis.flushall()
     recorder = Recorder()
@@ -98,6 +113,10 @@ def by_id(ground):
         "a product by its id": lambda: ground.get(f"/api/v1/products?q={product}"),
         "a customer by its id": lambda: ground.get(f"/api/v1/customers?q={customer}"),
     }
+
+
+def by_worker(ground):
+    return {name: do for name, do in everything(ground).items() if "GET" not in name and name not in BY_WEB}
 
 
 def is_named(seen, exceptions):
