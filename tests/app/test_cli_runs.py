@@ -2,7 +2,7 @@
 
 import json
 import threading
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import structlog
@@ -263,7 +263,7 @@ def test_gaps_are_those_of_the_last_day_unless_more_is_asked_for(told, gap):
     gap(ago="30 hours")
 
     assert told("gaps", SHOP)[0] == FINE
-    status, answer = told("gaps", SHOP, "--since", f"{datetime.now(UTC).replace(day=1):%Y-%m-%d}")
+    status, answer = told("gaps", SHOP, "--since", f"{datetime.now(UTC) - timedelta(days=3):%Y-%m-%d}")
     assert (status, len(answer["gaps"])) == (FINDINGS, 1)
 
 
