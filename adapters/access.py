@@ -72,7 +72,7 @@ def refused(
     sleep: Callable[[float], None] = time.sleep,
 ) -> str | None:
     """The Admin API answered 401 to this token: another one to try once, None when there is none. Raises as above."""
-    with engine.connect() as db:
+    with engine.begin() as db:
         shop = shops.find(db, vault, domain)
     if shop is None or shop.token is None:
         return None

@@ -55,7 +55,11 @@ def for_looks(engine: Engine) -> Engine:
 
 
 def of_shop(engine: Engine, shop: str) -> Engine:
-    """The same connections, but in each transaction Postgres itself keeps to this shop: see `adapters.wall`."""
+    """The same connections, but in each transaction Postgres itself keeps to this shop: see `adapters.wall`.
+
+    `begin()` it even to read. At a ROLLBACK, which ends what was only connected, psycopg forgets all that it has
+    prepared, and whoever comes next has everything parsed and planned anew.
+    """
     return engine.execution_options(shop=shop)
 
 

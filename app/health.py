@@ -100,7 +100,7 @@ def _buckets(bounds: Sequence[float], parts: Mapping[str, float]) -> list[tuple[
 
 def _standing(desk: Office) -> list[Metric]:
     try:
-        with desk.db.connect() as db:
+        with desk.db.begin() as db:
             taken, age = stock.read(db)
             levels = stock.with_what_waits_now(db, taken)
     except SQLAlchemyError:

@@ -63,7 +63,7 @@ class Export:
     def _pages(self) -> Iterator[list[dict[str, Any]]]:
         after, left = 0, self.most
         while left:
-            with self.db.connect() as db:
+            with self.db.begin() as db:
                 rows = issue_log.by_record(db, self.shop, self.feed, self.chosen, after=after, most=min(PAGE, left))
                 ids = [row["resource_id"] for row in rows]
                 names = issue_log.titles(db, self.shop, ids) if self.feed == "products" else {}
@@ -73,7 +73,7 @@ class Export:
             after, left = ids[-1], left - len(rows)
 
     def _count_after(self, last: int) -> int:
-        with self.db.connect() as db:
+        with self.db.begin() as db:
             return issue_log.count_records(db, self.shop, self.feed, self.chosen, after=last)
 
 

@@ -299,7 +299,7 @@ def live_check(desk: Office, shop: Shop, feed: str, typed: str) -> Answer:
     told: Answer = {"feed": feed, "query": typed, "read_as": query.read_as, "asked_at": datetime.now(UTC), "found": []}
     if query.read_as == "malformed":
         return told | {"state": "malformed", "sentence": query.sentence}
-    with desk.db.connect() as db:
+    with desk.db.begin() as db:
         here = list(_matches(db, desk.vault, shop.domain, feed, query))[: shop_check.MOST]
     try:
         found = _ask_about(desk, shop, feed, query, here)
@@ -321,12 +321,12 @@ def _ask_about(desk: Office, shop: Shop, feed: str, query: Query, here: Sequence
         raise Permanent("Shopify cannot be asked: it no longer lets the app in. Open the app in your Shopify admin.")
     if feed == "products":
         products = shop_check.products(desk.admin, shop.domain, token, query, here)
-        with desk.db.connect() as db:
+        with desk.db.begin() as db:
             stored = mirror_products.load(db, shop.domain, [*here, *(p.id for p in products)])
         seen = [_product_seen(shop, product, stored.get(product.id)) for product in products]
     else:
         customers = shop_check.customers(desk.admin, shop.domain, token, query, here)
-        with desk.db.connect() as db:
+        with desk.db.begin() as db:
             held = mirror_customers.load(db, desk.vault, shop.domain, [*here, *(c.id for c in customers)])
         seen = [_customer_seen(shop, customer, held.get(customer.id)) for customer in customers]
     gone = [i for i in here if i not in {one["id"] for one in seen}]

@@ -64,7 +64,7 @@ def ask_for(desk: Office, shop: str, feed: str, record_id: int, who: str | None)
     """
     step = int(time.time()) // EVERY_SECONDS
     webhook_id = f"fetch:{feed}:{record_id}:{step}"
-    with desk.db.connect() as db:
+    with desk.db.begin() as db:
         waiting = lookup.asked_already(db, shop, TOPICS[feed], record_id, webhook_id)
     if waiting is not None:
         return waiting

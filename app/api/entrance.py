@@ -32,7 +32,7 @@ def authorise() -> Response | None:
         return None
     caller = caller_of(request.headers.get("Authorization"), office().settings)
     desk = keep_to(caller.shop)
-    with desk.db.connect() as db:
+    with desk.db.begin() as db:
         shop = shops.find(db, desk.vault, caller.shop)
     if shop is None:
         return problem(403, "Not installed", f"{caller.shop} has not installed this app.")

@@ -28,7 +28,7 @@ MOST_HOURLY = 2  # days
 @described(answers=api.Feeds)
 def list_feeds() -> Response:
     """Say how both feeds are doing."""
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         return as_json({"feeds": [feeds.feed(db, the_shop(), office().settings, name) for name in feeds.FEEDS]})
 
 
@@ -36,7 +36,7 @@ def list_feeds() -> Response:
 @described(answers=api.Feed)
 def show_feed(feed: str) -> Response:
     """Say how a feed is doing."""
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         return as_json(feeds.feed(db, the_shop(), office().settings, feed_called(feed)))
 
 
@@ -64,7 +64,7 @@ def refresh(feed: str) -> Response:
 def list_runs(asked: Asked) -> Response:
     """List runs, newest first."""
     feed = feed_called(asked["feed"]) if "feed" in asked else None
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         found = runs.listed(db, the_shop().domain, feed, before=asked.get("after"), most=PAGE + 1)
     page = found[:PAGE]
     return as_json({"runs": [feeds.run(row) for row in page], "next": page[-1]["id"] if len(found) > PAGE else None})
@@ -77,7 +77,7 @@ def show_run(run_id: int) -> Response:
 
     Another shop's is as unknown as one that never was.
     """
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         row = runs.find(db, run_id)
     if row is None or row["shop"] != the_shop().domain:
         raise NotFound(f"There is no run {run_id}.")
@@ -89,7 +89,7 @@ def show_run(run_id: int) -> Response:
 def show_gaps(asked: Asked) -> Response:
     """List what the webhooks missed, why, and when it was repaired."""
     since = asked.get("since") or datetime.now(UTC) - timedelta(days=1)
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         return as_json(feeds.gaps(db, the_shop().domain, since, before=asked.get("after"), most=PAGE_OF_GAPS))
 
 
@@ -103,7 +103,7 @@ def show_activity(asked: Asked) -> Response:
     feed, days = feed_called(asked["feed"]), asked["days"]
     step: Step = "hour" if days <= MOST_HOURLY else "day"
     since = datetime.now(UTC) - timedelta(days=days)
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         periods = activity.of_feed(db, the_shop().domain, feed, since, step)
     freshness = together(periods, since).freshness
     return as_json(

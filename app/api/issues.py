@@ -19,7 +19,7 @@ PAGE = 100
 def issues(asked: Asked) -> Response:
     """List the open issues of a feed."""
     feed, shop = feed_called(asked.pop("feed")), the_shop()
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         if feed == "customers" and "q" in asked:  # their names and addresses are sealed: only a lookup finds them
             people = lookup.look_up(db, office().vault, shop.domain, feed, asked["q"], shop.rule.tag)
             lookup.note_lookup(shop.domain, feed, g.user, people)
@@ -35,5 +35,5 @@ def issues(asked: Asked) -> Response:
 def issue_groups(asked: Asked) -> Response:
     """Count the open issues of a feed by code."""
     feed = feed_called(asked["feed"])
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         return as_json({"feed": feed, "groups": issue_log.groups(db, the_shop().domain, feed)})

@@ -39,7 +39,7 @@ def customers(asked: Asked) -> Response:
 
 def _look_up(feed: str, asked: Asked) -> Response:
     shop = the_shop()
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         answer = lookup.look_up(db, office().vault, shop.domain, feed, asked["q"], shop.rule.tag)
     lookup.note_lookup(shop.domain, feed, g.user, answer)
     return as_json(answer)
@@ -53,7 +53,7 @@ def explain(asked: Asked) -> Response:
     A sentence for each step, newest first, for each feed that knows anything of it.
     """
     shop = the_shop()
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         told = lookup.explain(db, office().vault, shop.domain, asked["q"], shop.rule.tag)
     for feed in told["feeds"]:
         lookup.note_lookup(shop.domain, feed["feed"], g.user, feed)
@@ -77,7 +77,7 @@ def customer_history(record_id: int) -> Response:
 def _history(feed: str, record_id: int) -> Response:
     """What is old has left the inbox: a record may be here without any history. Neither is one that nobody knows."""
     shop = the_shop().domain
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         steps = record_history.history(db, shop, feed, record_id, MOST_HISTORY)
         if not steps and not _known(db, shop, feed, record_id):
             raise NotFound(f"Nothing is known of {feed.removesuffix('s')} {record_id}.")
@@ -116,6 +116,6 @@ def _fetch(feed: str, record_id: int) -> Response:
         delivery = resync.ask_for(desk, shop, feed, record_id, g.user)
     except resync.TooMany as refused:
         raise TooManyRequests(str(refused), retry_after=60) from None
-    with desk.db.connect() as db:
+    with desk.db.begin() as db:
         (row,) = inbox.select(db, inbox.Filter(shop=shop, id=delivery), most=1)
     return as_json({name: row[name] for name in inbox.SHOWN}, 202)

@@ -23,7 +23,7 @@ from settings import Settings
 @described(answers=api.Settings)
 def show_settings() -> Response:
     """Show the shop's settings."""
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         return as_json(_told(shop_settings.read(db, office().vault, the_shop().domain)))
 
 

@@ -40,7 +40,7 @@ CAUSES = {
 @blueprint.get("/<feed:feed>/activity")
 def show(feed: str) -> Response:
     now = datetime.now(UTC)
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         spans = [
             _span(db, feed, now - DAY, "hour", "The last 24 hours"),
             _span(db, feed, now - MONTH, "day", "The last 30 days"),

@@ -63,7 +63,7 @@ def admit() -> AnyResponse | None:
     """The visitor and their shop, or an answer that gets them there. Raises NotAuthorised."""
     visitor = _visitor()
     domain = visitor.caller.shop
-    with office().of_shop(domain).db.connect() as db:
+    with office().of_shop(domain).db.begin() as db:
         shop = shops.find(db, office().vault, domain)
     if visitor.id_token and (shop is None or not shop.is_active):
         shop = _connect(domain, visitor.id_token)

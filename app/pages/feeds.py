@@ -26,7 +26,7 @@ MOST_REPAIRED = 200
 
 @blueprint.get("/")
 def home() -> Response:
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         both = [_feed(db, name) for name in feeds.FEEDS]
         sentence = _missed(db)
     return page("home.html", title="Data sync", feeds=both, titles=TITLES, sentence=sentence)
@@ -34,7 +34,7 @@ def home() -> Response:
 
 @blueprint.get("/<feed:feed>")
 def overview(feed: str) -> Response:
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         return page(
             "feed.html",
             title=TITLES[feed],
@@ -88,7 +88,7 @@ def refresh(feed: str) -> AnyResponse:
 @blueprint.get("/<feed:feed>/runs", endpoint="runs")
 def list_runs(feed: str) -> Response:
     before = request.args.get("before", "")
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         older_than = int(before) if before.isdecimal() and len(before) < 19 else None
         found = runs.listed(db, g.shop.domain, feed, before=older_than, most=RUNS_A_PAGE + 1)
     shown = found[:RUNS_A_PAGE]
@@ -98,7 +98,7 @@ def list_runs(feed: str) -> Response:
 
 @blueprint.get("/<feed:feed>/runs/<int:run_id>")
 def show_run(feed: str, run_id: int) -> Response:
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         row = runs.find(db, run_id) if run_id < 2**63 else None
         if row is None or row["shop"] != g.shop.domain or row["feed"] != feed:
             raise NotFound(f"There is no run {run_id} of this feed.")

@@ -30,7 +30,7 @@ VARIANT = re.compile(r"variants\[(\d{1,18})\]")
 @blueprint.get("/<feed:feed>/issues")
 def listed(feed: str) -> Response:
     shop, since = g.shop.domain, datetime.now(UTC) - timedelta(days=1)
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         chosen = _chosen(db, feed)
         found = _page_of(db, feed, chosen)
         shown = found[:PAGE]
@@ -141,7 +141,7 @@ def as_json(feed: str) -> Response:
 
 
 def _export(feed: str) -> Export:
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         return Export(office().db, g.shop.domain, feed, _chosen(db, feed))
 
 

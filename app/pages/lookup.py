@@ -29,7 +29,7 @@ def look_up(feed: str) -> Response:
     typed = storable(request.args.get("q", ""))
     if not typed:
         return _page(feed, typed)
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         answer = _answer(db, feed, typed)
         lookup.note_lookup(g.shop.domain, feed, g.user, answer)
         one = answer["results"][0] if len(answer["results"]) == 1 else None
@@ -43,7 +43,7 @@ def record(feed: str, record_id: int) -> Response:
     if record_id > LARGEST_ID:
         raise NotFound("There is no record with such an id.")
     typed = str(record_id)
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         answer = _answer_by_id(db, feed, record_id)
         asked = _progress(db, feed, record_id)
         if asked is None or not asked.is_waiting:  # a page that waits looks every two seconds, and nobody looks at it
@@ -121,7 +121,7 @@ def _group(record: dict[str, Any]) -> dict[str, str | None]:
 @blueprint.get("/<feed:feed>/<int:record_id>.json")
 def download(feed: str, record_id: int) -> Response:
     """The record as the API answers it, as a file."""
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         answer = _answer_by_id(db, feed, record_id) if record_id <= LARGEST_ID else {"results": []}
     if not answer["results"]:
         raise NotFound("SparkLayer has no such record.")
@@ -165,7 +165,7 @@ def check() -> Response:
 def _explained(typed: str) -> lookup.Answer | None:
     if not typed.strip():
         return None
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         told = lookup.explain(db, office().vault, g.shop.domain, typed, g.shop.rule.tag)
         for feed in told["feeds"]:
             lookup.note_lookup(g.shop.domain, feed["feed"], g.user, feed)

@@ -32,7 +32,7 @@ OFFERED = (60, 300, 600, 900, 1_800, 3_600, 2 * 3_600, 6 * 3_600, 12 * 3_600, DA
 
 @blueprint.get("/settings")
 def show() -> Response:
-    with office().db.connect() as db:
+    with office().db.begin() as db:
         stored = shop_settings.read(db, office().vault, g.shop.domain)
         return _page(db, stored, _typed(stored), {})
 
@@ -44,7 +44,7 @@ def save() -> AnyResponse:
     typed = {name: request.form.get(name, "") for name in FIELDS}
     values, errors = read(typed, bounds_of(desk.settings))
     if errors:
-        with desk.db.connect() as db:
+        with desk.db.begin() as db:
             stored = shop_settings.read(db, desk.vault, g.shop.domain)
             return _page(db, stored, typed, errors, status=422)
     with desk.db.begin() as db:

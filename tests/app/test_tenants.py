@@ -137,6 +137,20 @@ def test_every_statement_of_a_merchants_request_is_sent_behind_the_second_wall(a
     assert entered[OWNER] > 2 * len(answered)
 
 
+def test_no_request_that_a_merchant_is_answered_ends_with_a_rollback(app, owned, ask):
+    """At one, psycopg forgets what it has prepared: see `database.of_shop`."""
+    rolled_back = []
+    engine = app.extensions["office"].db
+    note = rolled_back.append
+    event.listen(engine, "rollback", note)
+    try:
+        for endpoint, method, address in addresses(app, owned):
+            rolled_back.clear()
+            assert ask(OWNER, method, address).status_code >= 400 or not rolled_back, endpoint
+    finally:
+        event.remove(engine, "rollback", note)
+
+
 # Addresses that only take orders.
 CHANGES_ONLY = {
     *("api.refresh", "api.fetch_product", "api.fetch_customer", "api.change_settings", "feeds.refresh"),

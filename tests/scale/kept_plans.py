@@ -1,11 +1,11 @@
-"""What Postgres does by a plan that it made while a table was empty, and kept: as every worker has it that was there
+"""What Postgres does by a plan that it made while a table was empty, and kept: as every process has it that was there
 before the first shop, until ANALYZE comes by.
 """
 
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import psycopg
@@ -77,11 +77,19 @@ def _planned(db: psycopg.Connection[Any], seen: Seen, name: str) -> Kept:
     numbered = NAMED.sub(lambda found: f"${names.index(found[1]) + 1}", seen.statement).replace("%%", "%")
     types = [sql.SQL(_type(db, seen.values[each])) for each in names]
     values = [sql.Literal(seen.values[each]) for each in names]
-    db.execute(sql.SQL("PREPARE {} AS ").format(_with(name, types)) + sql.SQL(numbered))
     call = _with(name, values)
-    with suppress(psycopg.Error), db.transaction(force_rollback=True):  # it may miss a row that it counts on
+    with suppress(psycopg.Error), _in_its_shop(db, seen):  # it may miss a row that it counts on
+        db.execute(sql.SQL("PREPARE {} AS ").format(_with(name, types)) + sql.SQL(numbered))
         db.execute(sql.SQL("EXECUTE {}").format(call))
     return Kept(seen, call)
+
+
+@contextmanager
+def _in_its_shop(db: psycopg.Connection[Any], seen: Seen) -> Iterator[None]:
+    with db.transaction(force_rollback=True):
+        if seen.shop is not None:
+            db.execute("SELECT enter_shop(%s)", [seen.shop])
+        yield
 
 
 def _type(db: psycopg.Connection[Any], value: Any) -> str:
@@ -98,7 +106,7 @@ def _with(name: str, listed: Sequence[sql.Composable]) -> sql.Composed:
 
 def _executed(db: psycopg.Connection[Any], kept: Kept) -> Seen:
     explain = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE {}").format(kept.call)
-    with db.transaction(force_rollback=True):
+    with _in_its_shop(db, kept.seen):
         row = db.execute(explain).fetchone()
     assert row
-    return Seen(kept.seen.deed, kept.seen.statement, kept.seen.values, row[0][0]["Plan"])
+    return replace(kept.seen, plan=row[0][0]["Plan"])

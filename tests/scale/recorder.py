@@ -12,9 +12,13 @@ KEPT_AND_READ = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 @dataclass(frozen=True)
 class Seen:
-    """A statement of a deed. `blocks`: pages it touched, those of its sub-plans included."""
+    """A statement of a deed. `blocks`: pages it touched, those of its sub-plans included.
+
+    `shop`: the one that its transaction has entered, if any.
+    """
 
     deed: str
+    shop: str | None
     statement: str
     values: Any
     plan: Mapping[str, Any]
@@ -89,4 +93,5 @@ class Recorder:
             own.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}", first, prepare=False)
             ((told,),) = own.fetchone()
             own.execute(after)
-        self.seen.append(Seen(self._deed, statement, first, told["Plan"]))
+        shop = connection.get_execution_options().get("shop")
+        self.seen.append(Seen(self._deed, shop, statement, first, told["Plan"]))
