@@ -28,7 +28,7 @@ T = TypeVar("T")
 MOST = 200  # arrivals a statement
 MOST_BYTES = 16 * 1024 * 1024
 MOST_WAITING = 1_000  # arrivals kept, given up ones included, while Postgres hangs: they hold their bodies
-PACE_SECONDS = 0.01  # from one batch that several shared to the next: without it they would be twos and threes
+PACE_SECONDS = 0.005  # from one batch that several shared to the next: without it they would be twos and threes
 RING_SECONDS = 0.02  # from one ringing to the next: whoever was just rung for is still being served
 QUIET_SECONDS = 1.0  # how long a bell that cannot be rung is left alone
 

@@ -38,6 +38,7 @@ from workers.workshop import Workshop, workshop
 log = structlog.get_logger()
 
 MOST = 500  # deliveries a turn
+MOST_IN_BULK = 100  # where live mail is to find a gap: to put off 500 at once keeps a core busy for 60 ms
 MOST_BYTES = 32 * 1024 * 1024  # of bodies a turn takes into memory
 JOB_SECONDS = 60.0  # then a job makes room for RQ's own housekeeping, and rings for what is left
 GATHER_SECONDS = 1.0  # what asks Shopify in the bulk lane waits for company: a query serves forty variants
@@ -108,7 +109,7 @@ def _next_turns(
     """By lane, when a turn of this shop is worth it again. What a live turn has to ask of Shopify waits in `bulk`."""
     now = time.time()
     turns = dict(waiting) if lane == "live" else {name: at for name, at in waiting.items() if name == lane}
-    if "bulk" in turns and (lane == "live" or len(decided) < MOST // 2):
+    if "bulk" in turns and (lane == "live" or len(decided) < MOST_IN_BULK // 2):
         turns["bulk"] = max(turns["bulk"], now + _until_asked(workshop, domain))
     if waiting.get(lane, now) < now and not decided:
         # Due, and nothing could be decided: whoever else holds these rows needs time more than we need a look.
@@ -131,7 +132,7 @@ def take_turn(workshop: Workshop, lane: str, domain: str) -> dict[int, Verdict]:
     with workshop.looks.connect() as db:
         now = workshop.clock.read(db)
         shop = shops.find(db, workshop.vault, domain)
-        waiting = inbox.peek(db, lane, domain, MOST)
+        waiting = inbox.peek(db, lane, domain, MOST if lane == "live" else MOST_IN_BULK)
     overtaken: dict[int, Verdict] = {}
     if lane == "live" and shop is not None and shop.is_active and storms.is_one(waiting, MOST):
         waiting, overtaken = storms.calm(workshop, lane, domain, MOST)

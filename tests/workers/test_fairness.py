@@ -68,6 +68,13 @@ def test_a_shop_with_one_delivery_does_not_wait_for_one_with_five_thousand(floor
     assert order.index(other.shop) <= turns.MOST
 
 
+def test_a_turn_in_bulk_ends_where_live_mail_may_find_a_gap(floor):
+    floor.store(floor.body(n + 1, n) for n in range(turns.MOST_IN_BULK + 1))
+    floor.execute("UPDATE deliveries SET lane = 'bulk'")
+
+    assert len(turns.take_turn(floor.workshop, "bulk", floor.shop)) == turns.MOST_IN_BULK
+
+
 def test_the_sweep_does_not_put_a_long_backlog_in_front_of_the_others(floor, other):
     floor.store([floor.body(1, 1)])
     floor.execute("UPDATE deliveries SET next_attempt_at = now() - interval '1 hour'")
