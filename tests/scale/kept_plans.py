@@ -12,7 +12,7 @@ import psycopg
 from psycopg import sql
 from psycopg.adapt import PyFormat, Transformer
 
-from tests.scale.recorder import Seen
+from tests.scale.recorder import EXPLAIN, Seen
 
 NAMED = re.compile(r"%\((\w+)\)s")
 WAITING = 30_000  # deliveries of another shop, besides
@@ -105,7 +105,7 @@ def _with(name: str, listed: Sequence[sql.Composable]) -> sql.Composed:
 
 
 def _executed(db: psycopg.Connection[Any], kept: Kept) -> Seen:
-    explain = sql.SQL("EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) EXECUTE {}").format(kept.call)
+    explain = sql.SQL(f"{EXPLAIN} EXECUTE {{}}").format(kept.call)
     with _in_its_shop(db, kept.seen):
         row = db.execute(explain).fetchone()
     assert row

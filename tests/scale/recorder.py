@@ -7,6 +7,7 @@ from typing import Any
 
 from sqlalchemy import Engine, event
 
+EXPLAIN = "EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON)"
 KEPT_AND_READ = ("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")
 
 
@@ -90,7 +91,7 @@ class Recorder:
         before, after = ("BEGIN", "ROLLBACK") if sent_to.autocommit else ("SAVEPOINT looked", "ROLLBACK TO looked")
         with sent_to.cursor() as own:
             own.execute(before)
-            own.execute(f"EXPLAIN (ANALYZE, BUFFERS, TIMING OFF, FORMAT JSON) {statement}", first, prepare=False)
+            own.execute(f"{EXPLAIN} {statement}", first, prepare=False)
             ((told,),) = own.fetchone()
             own.execute(after)
         shop = connection.get_execution_options().get("shop")

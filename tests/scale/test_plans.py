@@ -62,7 +62,6 @@ NOT_EXECUTED = {
     },
 }
 
-
 BY_HAND = {"the door, copies"}  # looks at what the door has done
 
 # By a plan that is kept from when the tables were empty.
@@ -90,6 +89,7 @@ def test_a_record_is_found_by_its_id_where_postgres_has_never_counted(grounds):
         pytest.fail("\n".join(map(str, told)))
 
 
+@pytest.mark.timeout(400)
 def test_who_has_known_nothing_but_empty_tables_reads_no_more_once_they_are_full(grounds):
     """A process keeps its plans; and by then much waits."""
     _, large, _ = grounds
